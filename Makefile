@@ -1,0 +1,35 @@
+# Each target makes its own .venv when there is none.
+PYTHON ?= python3
+export OMP_WAIT_POLICY ?= PASSIVE
+BIN := .venv/bin
+OUT ?= runs/quick
+
+.PHONY: run test test-long bench lint clean
+
+# pip compiles byte code on install; without it every import of torch takes many seconds.
+.venv/ready: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -q "torch>=2.11,<2.14"
+	$(BIN)/python -m pip install --disable-pip-version-check -q -e ".[test,lint]"
+	mkdir -p .venv/src && ln -sfn ../.. .venv/src/hedgefox
+	touch $@
+
+run: .venv/ready
+	$(BIN)/hedgefox run --track quick --out $(OUT)
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+test-long: .venv/ready
+	$(BIN)/python -m pytest -m long --timeout 3600
+
+bench: .venv/ready
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only -m "not gpu"
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	cd .venv/src && ../bin/python -m mypy --config-file hedgefox/pyproject.toml hedgefox
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""Benchmark suite for neural physics surrogates."""

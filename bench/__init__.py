@@ -1,0 +1,1 @@
+"""The measure: score, speed, size, then records, then the leaderboard made from them."""

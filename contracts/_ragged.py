@@ -1,0 +1,52 @@
+"""Arithmetic of ragged batches: groups of rows cut by a pointer, selected and re-offset without a Python loop."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def pointer(counts: Tensor) -> Tensor:
+    """Turn group sizes, shape (B,), into a pointer, shape (B+1,), that starts at zero."""
+    ptr = torch.zeros(counts.numel() + 1, dtype=torch.int64, device=counts.device)
+    torch.cumsum(counts, 0, out=ptr[1:])
+    return ptr
+
+
+def counts(ptr: Tensor) -> Tensor:
+    """Group sizes, shape (B,), of a pointer, shape (B+1,)."""
+    return ptr[1:] - ptr[:-1]
+
+
+def group_of_row(ptr: Tensor) -> Tensor:
+    """The group that each row belongs to, shape (rows,), for a pointer of shape (B+1,)."""
+    return torch.repeat_interleave(torch.arange(ptr.numel() - 1, device=ptr.device), counts(ptr))
+
+
+def rows_of(ptr: Tensor, groups: Tensor) -> Tensor:
+    """Row numbers of the chosen groups, in the order chosen (a group may repeat), shape (sum of sizes,)."""
+    new_ptr = pointer(counts(ptr)[groups])
+    owner = group_of_row(new_ptr)
+    return torch.arange(owner.numel(), device=ptr.device) - new_ptr[owner] + ptr[groups][owner]
+
+
+def window_rows(values: Tensor, ptr: Tensor, groups: Tensor, starts: Tensor, length: int) -> Tensor:
+    """Cut a window of `length` frames from each chosen group of a film, each with its own first frame.
+
+    values (T, rows, ...), ptr (B+1,), groups and starts (b,) → (length, chosen rows, ...).
+    """
+    rows = rows_of(ptr, groups)
+    owner = group_of_row(pointer(counts(ptr)[groups]))
+    times = starts[owner][None, :] + torch.arange(length, device=values.device)[:, None]
+    return values[times, rows[None, :]]
+
+
+def group_sum(values: Tensor, ptr: Tensor) -> Tensor:
+    """Sum over the rows of each group: (..., rows) → (..., B); an empty group's sum is zero."""
+    total = values.new_zeros((*values.shape[:-1], ptr.numel() - 1))
+    return total.index_add_(-1, group_of_row(ptr), values)
+
+
+def group_mean(values: Tensor, ptr: Tensor) -> Tensor:
+    """Mean over the rows of each group: (..., rows) → (..., B). An empty group's mean is NaN."""
+    return group_sum(values, ptr) / counts(ptr).to(values.dtype)

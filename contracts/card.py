@@ -1,0 +1,71 @@
+"""ModelCard: what a contestant is, its three factors first. A model without a card is not scored."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import MisuseError
+
+KINDS = ("reference", "ladder", "baseline", "specialist", "generalist", "hybrid")
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Objective, learning algorithm and architecture, then everything needed to compare two contestants fairly."""
+
+    name: str
+    kind: str
+    """One of KINDS."""
+    objective: str
+    """What is optimised, e.g. "next-step acceleration, mean squared error"; "none" for a solver."""
+    learning_algorithm: str
+    """How it is optimised, e.g. "Adam"; "least squares"; "none"."""
+    architecture: str
+    """What carries the prediction, e.g. "encode-process-decode graph network"."""
+    domains: tuple[str, ...]
+    """Kinds of physics it can continue; ("*",) for all."""
+    history: int = 1
+    """Frames of the past that it reads; the contract test holds it to that."""
+    parameters: int = 0
+    """Number of learned parameters."""
+    bytes: int = 0
+    """Bytes of the learned parameters as stored."""
+    seed: int | None = None
+    """Training seed; None when nothing is drawn."""
+    training_data: str | None = None
+    """SHA-256 of the manifest it was trained on."""
+    training_steps: int = 0
+    training_device_seconds: float = 0.0
+    """Device time that training took [s]."""
+    oracle: bool = False
+    """True when it uses parameters that the split hides."""
+    licence: str = "Apache-2.0"
+    source: str = ""
+    """Paper or reference the method comes from."""
+    notes: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise MisuseError(f"card kind {self.kind!r} is unknown; one of {', '.join(KINDS)} is right")
+        if not self.name:
+            raise MisuseError("a card needs a name")
+        if self.history < 1:
+            raise MisuseError(f"card {self.name}: history is {self.history} frames; it must be at least 1")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return dataclasses.asdict(self) | {"domains": list(self.domains)}
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> ModelCard:
+        """Inverse of `to_dict`; raises MisuseError when a field is unknown or missing."""
+        known = {f.name for f in dataclasses.fields(ModelCard)}
+        unknown = sorted(set(data) - known)
+        if unknown:
+            raise MisuseError(f"model card has unknown field {unknown[0]!r}; known are {', '.join(sorted(known))}")
+        try:
+            return ModelCard(**{**data, "domains": tuple(data["domains"])})
+        except (TypeError, KeyError) as error:
+            raise MisuseError(f"model card is incomplete: {error}") from error

@@ -1,0 +1,97 @@
+"""Model: anything that can continue a film. Stepper: the usual way to be one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Generic, TypeVar
+
+import torch
+
+from .card import ModelCard
+from .errors import MisuseError
+from .scene import Scene, Script
+from .trajectory import Frame, Trajectory, from_frames
+
+State = TypeVar("State")
+
+
+class Model(ABC):
+    """Anything that can continue a film."""
+
+    @property
+    @abstractmethod
+    def card(self) -> ModelCard:
+        """What this contestant is."""
+
+    @abstractmethod
+    def rollout(self, past: Trajectory, n_frames: int) -> Trajectory:
+        """Continue the film by exactly `n_frames` new frames, on the device of `past`.
+
+        `past` holds the last few observed frames; its script covers the horizon: script frame `past.n_frames - 1` is
+        now, the one after belongs to the first new frame. The returned trajectory holds only new frames, its script is
+        aligned with them, and driven nodes follow the script. A scene that goes non-finite sets `diverged_at` and is NaN
+        from there on. Raises MisuseError when n_frames < 1, when `past` is shorter than the card's history, or when the
+        script ends before the horizon.
+        """
+
+    def check_request(self, past: Trajectory, n_frames: int) -> None:
+        """Raise MisuseError when a rollout cannot be asked for; see `rollout`."""
+        name = self.card.name
+        if n_frames < 1:
+            raise MisuseError(f"{name}: asked for {n_frames} frames; ask for at least 1")
+        if past.n_frames < self.card.history:
+            raise MisuseError(f"{name} reads {self.card.history} frames of history; the past has {past.n_frames}")
+        if "*" not in self.card.domains and past.scene.domain not in self.card.domains:
+            raise MisuseError(f"{name} continues {', '.join(self.card.domains)}; the film is of {past.scene.domain}")
+        need = past.n_frames + n_frames
+        if past.scene.script.n_frames < need:
+            raise MisuseError(
+                f"{name}: the script covers {past.scene.script.n_frames} frames; "
+                f"{past.n_frames} past and {n_frames} new ones need {need}"
+            )
+
+
+class Stepper(Model, Generic[State]):
+    """A Model that steps: encode once, advance frame by frame, decode the frames asked for. Vary it by wrapping."""
+
+    @abstractmethod
+    def encode(self, past: Trajectory) -> State:
+        """Turn the observed frames into a state at the last of them."""
+
+    @abstractmethod
+    def advance(self, state: State, script: Script) -> State:
+        """One frame forward. Frame 0 of `script` is the state's own frame, frame 1 the one advanced to; later ones may be read."""
+
+    @abstractmethod
+    def decode(self, state: State) -> Frame:
+        """The node fields of a state."""
+
+    @torch.no_grad()
+    def rollout(self, past: Trajectory, n_frames: int) -> Trajectory:
+        """See `Model.rollout`."""
+        self.check_request(past, n_frames)
+        now = past.n_frames - 1
+        script = past.scene.script.starting_at(now)
+        state = self.encode(past)
+        frames = []
+        for k in range(n_frames):
+            state = self.advance(state, script.starting_at(k))
+            frames.append(self.decode(state))
+        return from_frames(past.scene.with_script(script.starting_at(1)), frames)
+
+
+def place_driven(frame: Frame, scene: Scene, script: Script) -> Frame:
+    """Overwrite the driven nodes of a frame with frame 1 of the script, and their velocities with its slope."""
+    driven, dt = scene.driven_nodes, scene.frame_interval
+    if driven.numel() == 0:
+        return frame
+    position, velocity = frame.position.clone(), frame.velocity.clone()
+    position[driven] = script.node_position[1].to(position.dtype)
+    velocity[driven] = ((script.node_position[1] - script.node_position[0]) / dt).to(velocity.dtype)
+    return Frame(position, velocity, frame.pose, frame.twist)
+
+
+def weight_bytes(model: Any) -> tuple[int, int]:
+    """Number of learned parameters and their bytes, of a torch module."""
+    tensors = list(model.parameters())
+    return sum(t.numel() for t in tensors), sum(t.numel() * t.element_size() for t in tensors)

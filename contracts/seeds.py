@@ -1,0 +1,13 @@
+"""Where randomness comes from: every trajectory has its own stream, whatever was made before it or beside it."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+
+
+def stream(root_seed: int, domain: str, split: str, index: int) -> np.random.Generator:
+    """Random numbers of trajectory `index` of a split: SeedSequence(root, spawn_key=(domain, split, index)), by name."""
+    key = (zlib.crc32(domain.encode()), zlib.crc32(split.encode()), index)
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(root_seed, spawn_key=key)))

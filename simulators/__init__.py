@@ -1,0 +1,1 @@
+"""One file per kind of physics; each exports DOMAIN."""

@@ -1,0 +1,30 @@
+"""Shared fixtures. The environment is set before torch is imported: spinning OpenMP threads starve a shared machine."""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("ENABLE_TAICHI_HEADER_PRINT", "0")
+
+import pytest
+import torch
+from hedgefox.contracts import Domain, Recipe, Trajectory
+
+
+@pytest.fixture(scope="session")
+def ballistic() -> Domain:
+    """A domain with a closed form: points in free fall with drag. Cheap truth for tests of everything but physics."""
+    from .ballistic import BALLISTIC
+
+    return BALLISTIC
+
+
+@pytest.fixture(scope="session")
+def recipe(ballistic: Domain) -> Recipe:
+    return ballistic.recipe("xs")
+
+
+@pytest.fixture(scope="session")
+def film(ballistic: Domain, recipe: Recipe) -> Trajectory:
+    """Three scenes of unlike size, 8 frames of past and 8 of future."""
+    with torch.no_grad():
+        return ballistic.simulate(recipe, "test", [0, 1, 2], root_seed=1)

@@ -1,0 +1,345 @@
+"""Taichi kernels of weakly compressible SPH. One call of `substep` advances every scene of a batch by one substep.
+
+Particles of all scenes lie concatenated; each knows its scene, each scene has its own grid of cells, and no loop ever
+crosses from one scene to another. All sums are gathers in a fixed order (cells in order, particles inside a cell by
+number), so a film is the same bit for bit however many threads run and whichever scenes share the batch.
+
+Scene numbers are arguments, never constants: a constant would compile everything anew for each value. Annotations are read
+by Taichi, hence no `from __future__ import annotations` here.
+"""
+
+from ._taichi import ti
+
+Array = ti.types.ndarray()
+PERIODIC, FREE_SLIP, NO_SLIP = 1, 2, 3  # contracts.scene.Wall
+BALL = 0  # contracts.scene.Obstacle
+
+# Columns of the array `constants`.
+DENSITY, SOUND_SPEED, SMOOTHING, TIME_STEP, ARTIFICIAL_VISCOSITY, DIFFUSION, BACKGROUND, MOVING = range(8)
+PI = 3.14159265358979
+
+
+@ti.func
+def row(values: ti.template(), i, dim: ti.template()):
+    """Row i of an (n, D) array as a vector."""
+    return ti.Vector([values[i, k] for k in ti.static(range(dim))])
+
+
+@ti.func
+def wendland(r, h, dim: ti.template()):
+    """Wendland C2 kernel: W(r) and W'(r)/r for smoothing length h; its support is 2h (Dehnen & Aly 2012, table 1)."""
+    norm = 7.0 / (4.0 * PI) / (h * h)
+    if ti.static(dim == 3):
+        norm = 21.0 / (16.0 * PI) / (h * h * h)
+    u = ti.max(1.0 - 0.5 * r / h, 0.0)
+    return norm * u * u * u * u * (1.0 + 2.0 * r / h), -5.0 * norm * u * u * u / (h * h)
+
+
+@ti.func
+def cell_coordinate(offset, size, number):
+    """Cell of a coordinate, clamped to the grid: what left the box stays findable, and NaN stays in bounds."""
+    f = ti.min(ti.max(ti.floor(offset / size), -1.0), 1.0e6)
+    return ti.min(ti.max(ti.cast(f, ti.i32), 0), number - 1)
+
+
+@ti.func
+def lower_corner(b, lower: ti.template(), box: ti.template(), slope: ti.template(), elapsed, dim: ti.template()):
+    """Lower corner of the box of scene b, `elapsed` seconds into the frame."""
+    return row(lower, b, dim) + row(box, b, dim) + row(slope, b, dim) * elapsed
+
+
+@ti.func
+def near_sides(x, low, extent, b, wall: ti.template(), reach, dim: ti.template()):
+    """For each axis: 0 or the kind of the solid side within reach, and where that side stands."""
+    kind = ti.Vector([0 for _ in ti.static(range(dim))])
+    plane = low
+    for k in ti.static(range(dim)):
+        to_low = x[k] - low[k]
+        to_high = low[k] + extent[k] - x[k]
+        if wall[b, k, 0] >= FREE_SLIP and to_low < reach and to_low <= to_high:
+            kind[k] = wall[b, k, 0]
+        elif wall[b, k, 1] >= FREE_SLIP and to_high < reach:
+            kind[k] = wall[b, k, 1]
+            plane[k] = low[k] + extent[k]
+    return kind, plane
+
+
+@ti.func
+def shape_distance(offset, kind, size, dim: ti.template()):
+    """Signed distance and outward normal of a point at `offset` from a ball's or box's centre."""
+    length = offset.norm() + 1.0e-12
+    distance = length - size[0]
+    normal = offset / length
+    if kind != BALL:
+        beyond = ti.abs(offset) - size
+        deepest = beyond.max()
+        if deepest > 0.0:
+            outside = ti.max(beyond, 0.0)
+            distance = outside.norm()
+            normal = ti.math.sign(offset) * outside / distance
+        else:
+            distance = deepest
+            done = 0
+            for k in ti.static(range(dim)):
+                normal[k] = 0.0
+                if done == 0 and beyond[k] == deepest:
+                    normal[k] = 1.0 if offset[k] >= 0.0 else -1.0
+                    done = 1
+    return distance, normal
+
+
+@ti.func
+def nearest_obstacle(
+    x, b, ptr: ti.template(), kind: ti.template(), size: ti.template(), centre: ti.template(), slope: ti.template(),
+    elapsed, dim: ti.template(),
+):  # fmt: skip
+    """Signed distance, outward normal and number of the nearest obstacle; number -1 when the scene has none."""
+    best = 1.0e6 + 0.0 * x[0]
+    normal = 0.0 * x
+    number = -1
+    for o in range(ptr[b], ptr[b + 1]):
+        at = row(centre, o, dim) + row(slope, o, dim) * elapsed
+        distance, direction = shape_distance(x - at, kind[o], row(size, o, dim), dim)
+        if distance < best:
+            best, normal, number = distance, direction, o
+    return best, normal, number
+
+
+@ti.func
+def image_allowed(q, n_masks, kind, normal, dim: ti.template()):
+    """Is image q real? Bits below n_masks mirror at box sides; above, at the obstacle as well.
+
+    An obstacle and a side are mirrored together only where they meet at nearly a right angle; at other angles the second
+    image would lie inside the fluid.
+    """
+    fine = True
+    for k in ti.static(range(dim)):
+        if (q >> k) & 1 and (kind[k] == 0 or (q >= n_masks and ti.abs(normal[k]) > 0.3)):
+            fine = False
+    return fine
+
+
+@ti.func
+def mirrored(x, q, n_masks, plane, at, normal, dim: ti.template()):
+    """Position x seen through image q: mirrored at box sides, and at the obstacle's tangent plane through `at`."""
+    y = x
+    for k in ti.static(range(dim)):
+        if (q >> k) & 1:
+            y[k] = 2.0 * plane[k] - x[k]
+    if q >= n_masks:
+        y -= 2.0 * (x - at).dot(normal) * normal
+    return y
+
+
+@ti.func
+def mirrored_velocity(v, q, n_masks, box_velocity, solid_velocity, normal, dim: ti.template()):
+    """Velocity v seen through image q, free-slip: the component along each mirrored normal turns about the solid's own."""
+    u = v
+    for k in ti.static(range(dim)):
+        if (q >> k) & 1:
+            u[k] = 2.0 * box_velocity[k] - v[k]
+    if q >= n_masks:
+        u -= 2.0 * (v - solid_velocity).dot(normal) * normal
+    return u
+
+
+@ti.func
+def no_slip_velocity(v, free_slip, q, n_masks, kind, box_velocity, solid_velocity, dim: ti.template()):
+    """Velocity that a ghost shows to viscosity: turned about the solid's velocity where the solid is no-slip."""
+    u = free_slip
+    for k in ti.static(range(dim)):
+        if (q >> k) & 1 and kind[k] == NO_SLIP:
+            u = 2.0 * box_velocity - v
+    if q >= n_masks:
+        u = 2.0 * solid_velocity - v
+    return u
+
+
+@ti.func
+def neighbour_cell(
+    x, low, b, window, wall: ti.template(), number: ti.template(), size: ti.template(), offset: ti.template(),
+    dim: ti.template(),
+):  # fmt: skip
+    """Cell `window` of the 3^D around x, wrapped where the box is periodic; -1 where the grid ends."""
+    flat = 0
+    inside = True
+    rest = window
+    for k in ti.static(range(dim)):
+        c = cell_coordinate(x[k] - low[k], size[b, k], number[b, k]) + rest % 3 - 1
+        rest //= 3
+        if wall[b, k, 0] == PERIODIC:
+            c = (c + number[b, k]) % number[b, k]
+        elif c < 0 or c >= number[b, k]:
+            inside = False
+        flat = flat * number[b, k] + c
+    return offset[b] + flat if inside else -1
+
+
+@ti.func
+def pressure(rho, constants: ti.template()):
+    """Linear equation of state, without tension: p = max(c₀² (ρ - ρ₀) + p_b, 0)."""
+    c0 = constants[SOUND_SPEED]
+    return ti.max(c0 * c0 * (rho - constants[DENSITY]) + constants[BACKGROUND], 0.0)
+
+
+@ti.func
+def kept_inside(x, v, low, extent, b, wall: ti.template(), box_velocity, dim: ti.template()):
+    """Wrap at periodic sides; put back what a hard impact threw through a solid side, without its outward speed."""
+    for k in ti.static(range(dim)):
+        if wall[b, k, 0] == PERIODIC:
+            x[k] -= extent[k] * ti.floor((x[k] - low[k]) / extent[k])
+        if wall[b, k, 0] >= FREE_SLIP and x[k] < low[k]:
+            x[k] = ti.min(2.0 * low[k] - x[k], low[k] + 0.5 * extent[k])
+            v[k] = ti.max(v[k], box_velocity[k])
+        high = low[k] + extent[k]
+        if wall[b, k, 1] >= FREE_SLIP and x[k] > high:
+            x[k] = ti.max(2.0 * high - x[k], low[k] + 0.5 * extent[k])
+            v[k] = ti.min(v[k], box_velocity[k])
+    return x, v
+
+
+@ti.kernel
+def substep(
+    dim: ti.template(),
+    elapsed_steps: ti.i32,
+    constants: Array,  # see the columns above
+    # state, (N, D), (N,): read and written
+    x: Array, v: Array, rho: Array,
+    # matter
+    mass: Array, scene: Array, driven: Array,
+    # scenes
+    gravity: Array, viscosity: Array, lower: Array, extent: Array, wall: Array, scene_ptr: Array,
+    cell_number: Array, cell_size: Array, cell_offset: Array,
+    # what is driven, at the frame's start and its slope over the frame
+    box: Array, box_slope: Array,
+    obstacle_ptr: Array, obstacle_kind: Array, obstacle_size: Array, obstacle: Array, obstacle_slope: Array,
+    node: Array, node_slope: Array,
+    # scratch: cells, and the particles in cell order
+    cell: Array, count: Array, start: Array, order: Array,
+    xs: Array, vs: Array, rs: Array, rs_new: Array, ms: Array,
+):  # fmt: skip
+    """Density from the old velocities, then forces from the new density, then velocities, then positions."""
+    for c in range(count.shape[0]):
+        count[c] = 0
+
+    for i in range(x.shape[0]):
+        b = scene[i]
+        elapsed = ti.cast(elapsed_steps, ti.f32) * constants[TIME_STEP]
+        low = lower_corner(b, lower, box, box_slope, elapsed, dim)
+        flat = 0
+        for k in ti.static(range(dim)):
+            flat = flat * cell_number[b, k] + cell_coordinate(x[i, k] - low[k], cell_size[b, k], cell_number[b, k])
+        cell[i] = cell_offset[b] + flat
+        ti.atomic_add(count[cell[i]], 1)
+
+    for b in range(scene_ptr.shape[0] - 1):
+        # A scene's particles are contiguous, so its cells start where the scene does.
+        total = scene_ptr[b]
+        for c in range(cell_offset[b], cell_offset[b + 1]):
+            start[c] = total
+            total += count[c]
+            count[c] = 0
+        if b == scene_ptr.shape[0] - 2:
+            start[cell_offset[b + 1]] = total
+
+    for i in range(x.shape[0]):
+        order[start[cell[i]] + ti.atomic_add(count[cell[i]], 1)] = i
+
+    # Atomics fill a cell in any order; sorting its few members by number makes every later sum repeatable.
+    for c in range(count.shape[0]):
+        for s in range(start[c] + 1, start[c + 1]):
+            i = order[s]
+            t = s - 1
+            while t >= start[c] and order[t] > i:
+                order[t + 1] = order[t]
+                t -= 1
+            order[t + 1] = i
+
+    for s in range(x.shape[0]):
+        i = order[s]
+        for k in ti.static(range(dim)):
+            xs[s, k] = x[i, k]
+            vs[s, k] = v[i, k]
+        rs[s] = rho[i]
+        ms[s] = mass[i]
+
+    # Two passes of one gather: the density's rate from the old velocities, then the forces from the new density.
+    for stage in ti.static(range(2)):
+        for s in range(x.shape[0]):
+            i = order[s]
+            b = scene[i]
+            rest, c0, h, dt = constants[DENSITY], constants[SOUND_SPEED], constants[SMOOTHING], constants[TIME_STEP]
+            elapsed = ti.cast(elapsed_steps, ti.f32) * dt
+            reach = 2.0 * h
+            xi, vi = row(xs, s, dim), row(vs, s, dim)
+            ri = rs[s] if ti.static(stage == 0) else rs_new[s]
+            pi = pressure(ri, constants)
+            g, size = row(gravity, b, dim), row(extent, b, dim)
+            low = lower_corner(b, lower, box, box_slope, elapsed, dim)
+            kind, plane = near_sides(xi, low, size, b, wall, reach, dim)
+            gap, normal, o = nearest_obstacle(
+                xi, b, obstacle_ptr, obstacle_kind, obstacle_size, obstacle, obstacle_slope, elapsed, dim
+            )
+            at = xi - gap * normal
+            box_velocity = row(box_slope, b, dim)
+            solid_velocity = 0.0 * vi
+            if o >= 0:
+                solid_velocity = row(obstacle_slope, o, dim)
+            n_masks = 1
+            if kind.max() > 0:
+                n_masks = 1 << dim
+            n_images = n_masks
+            if gap < reach:
+                n_images = 2 * n_masks
+            compression, diffusion, a = 0.0 * ri, 0.0 * ri, 0.0 * vi
+            for window in range(ti.static(3**dim)):
+                c = neighbour_cell(xi, low, b, window, wall, cell_number, cell_size, cell_offset, dim)
+                first, last = 0, 0
+                if c >= 0:
+                    first, last = start[c], start[c + 1]
+                for t in range(first, last):
+                    xj, vj = row(xs, t, dim), row(vs, t, dim)
+                    for q in range(n_images):
+                        y = mirrored(xj, q, n_masks, plane, at, normal, dim)
+                        d = xi - y
+                        for k in ti.static(range(dim)):
+                            if wall[b, k, 0] == PERIODIC:
+                                d[k] -= size[k] * ti.round(d[k] / size[k])
+                        r2 = d.dot(d)
+                        if r2 < reach * reach and (q > 0 or t != s) and image_allowed(q, n_masks, kind, normal, dim):
+                            slope = wendland(ti.sqrt(r2), h, dim)[1]
+                            soft = r2 + 0.01 * h * h
+                            free_slip = mirrored_velocity(vj, q, n_masks, box_velocity, solid_velocity, normal, dim)
+                            # A ghost lies deeper or higher than its original: add the hydrostatic density between them.
+                            rj = rs[t] if ti.static(stage == 0) else rs_new[t]
+                            if q > 0:
+                                rj += rest * (y - xj).dot(g) / (c0 * c0)
+                            if ti.static(stage == 0):
+                                compression += ms[t] / rj * slope * (vi - free_slip).dot(d)
+                                excess = rj - ri + rest * g.dot(d) / (c0 * c0)
+                                diffusion -= 2.0 * ms[t] / rj * excess * slope * r2 / soft
+                            else:
+                                no_slip = no_slip_velocity(
+                                    vj, free_slip, q, n_masks, kind, box_velocity, solid_velocity, dim
+                                )
+                                approach = (vi - free_slip).dot(d) / soft
+                                push = constants[ARTIFICIAL_VISCOSITY] * h * c0 * rest * approach
+                                push -= pi + pressure(rj, constants)
+                                shear = 2.0 * viscosity[b] * rest * r2 / soft
+                                a += ms[t] * slope / (ri * rj) * (push * d + shear * (vi - no_slip))
+            if ti.static(stage == 0):
+                rs_new[s] = ri + dt * (ri * compression + constants[DIFFUSION] * h * c0 * diffusion)
+            else:
+                moving = constants[MOVING]
+                step = driven[i]
+                if step >= 0:
+                    xi = row(node, step, dim) + row(node_slope, step, dim) * (elapsed + dt)
+                    vi = row(node_slope, step, dim)
+                else:
+                    vi += dt * (a + g)
+                    xi += dt * vi * moving
+                    xi, vi = kept_inside(xi, vi, low + box_velocity * dt * moving, size, b, wall, box_velocity, dim)
+                for k in ti.static(range(dim)):
+                    x[i, k] = xi[k]
+                    v[i, k] = vi[k]
+                rho[i] = ri

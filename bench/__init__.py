@@ -1,1 +1,1 @@
-"""The measure: score, speed, size, then records, then the leaderboard made from them."""
+"""The measure: score, speed, size → records → leaderboard → report. One file a metric under metrics/."""

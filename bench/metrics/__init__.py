@@ -1,1 +1,5 @@
-"""One file per metric; the file name is the metric's name."""
+"""The metrics, one file each: VERSION, UNIT, BETTER, DOMAINS and `curve`. A new file here is a new metric.
+
+`curve(truth, predicted, domain) -> (T, B)` float64: a value per frame and scene, reduced elsewhere (bench/reduce.py). NaN
+means "not defined here"; a diverged frame costs the metric's cap. Both films hold the same new frames of the same scenes.
+"""

@@ -1,0 +1,64 @@
+"""A metric as the harness sees it: a file of bench/metrics, checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from ..contracts import Domain, MisuseError, Trajectory, registry
+
+Curve = Callable[[Trajectory, Trajectory, Domain], Tensor]
+Parts = Callable[[Trajectory, Trajectory, Domain], dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One file of bench/metrics."""
+
+    name: str
+    version: int
+    unit: str
+    better: str
+    """"lower" or "higher"."""
+    domains: tuple[str, ...]
+    curve: Curve
+    parts: Parts | None
+    """Counts that a micro-average sums, where a mean of the curve would be wrong."""
+
+    @property
+    def id(self) -> str:
+        """Name and version, as written in records."""
+        return f"{self.name}@{self.version}"
+
+    def evaluate(self, truth: Trajectory, predicted: Trajectory, domain: Domain) -> dict[str, np.ndarray]:
+        """Curves (T, B) by metric id, in float64; counts, where there are any, under "id/part"."""
+        found = {self.id: self.curve(truth, predicted, domain)}
+        if self.parts is not None:
+            found |= {f"{self.id}/{n}": x for n, x in self.parts(truth, predicted, domain).items()}
+        return {name: values.double().cpu().numpy() for name, values in found.items()}
+
+
+def metric(name: str) -> Metric:
+    """One metric by name, with or without "@version"; MisuseError when there is none such."""
+    bare, _, version = name.partition("@")
+    file = registry.module("bench.metrics", bare, "metric")
+    if version and version != str(file.VERSION):
+        raise MisuseError(f"metric {name!r} is not of this hedgefox, which has {bare}@{file.VERSION}")
+    if file.BETTER not in ("lower", "higher"):
+        raise MisuseError(f"metric {bare}: BETTER is {file.BETTER!r}; lower or higher is right")
+    parts: Parts | None = getattr(file, "parts", None)
+    return Metric(bare, int(file.VERSION), file.UNIT, file.BETTER, tuple(file.DOMAINS), file.curve, parts)
+
+
+def metrics_for(domain: str) -> list[Metric]:
+    """All metrics that are defined for a kind of physics, by name."""
+    every = [metric(name) for name in registry.names("bench.metrics")]
+    return [m for m in every if "*" in m.domains or domain in m.domains]
+
+
+def every_metric() -> list[Metric]:
+    """All metrics there are."""
+    return [metric(name) for name in registry.names("bench.metrics")]

@@ -1,0 +1,232 @@
+"""The leaderboard: rows made from records and nothing else, ranked only among what is comparable."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..contracts import SPLITS
+from . import record as records
+
+SHOWN = ("1", "5", "20", "50", "last")
+
+FIELDS = (
+    "track",
+    "domain",
+    "split",
+    "model",
+    "kind",
+    *(f"position_rmse_{name}" for name in SHOWN),
+    "trust_horizon",
+    "speedup_equal_accuracy",
+    "speedup_reference",
+    "latency_ms",
+    "throughput_nodes_per_s",
+    "parameters",
+    "bytes",
+    "peak_memory_bytes",
+    "break_even_rollouts",
+    "diverged_share",
+    "seeds",
+    "metrics",
+)
+"""The fields of a row, the same for every contestant; what does not apply is None."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of the board, where it stands, and what it may be compared with."""
+
+    row: dict[str, Any]
+    comparable: str
+    """Equal for rows made with the same suite, metrics, data and generator."""
+    rank: str = "–"
+    """A place, or an interval of places where intervals overlap; "–" for what is not ranked."""
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    """The rows of all records under a folder, sorted by domain, split and position RMSE at frame 20.
+
+    Raises MisuseError when the folder holds no record, or one of another version.
+    """
+    return [e.row for e in board(folder)]
+
+
+def board(folder: Path) -> list[Entry]:
+    """As `rows`, with ranks."""
+    read = [records.read(path) for path in records.find(folder)]
+    return board_of(read)
+
+
+def board_of(read: Sequence[Mapping[str, Any]]) -> list[Entry]:
+    """The board of records already read: sorted and ranked within each domain and split.
+
+    The newest record sets what is ranked; rows of other versions are shown and not ranked.
+    """
+    entries = [entry for r in sorted(read, key=lambda r: r["created"]) for entry in _entries(r)]
+    groups: dict[tuple[str, str, str], list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault((entry.row["track"], entry.row["domain"], entry.row["split"]), []).append(entry)
+    ordered = sorted(groups, key=lambda k: (k[0], k[1], SPLITS.index(k[2]) if k[2] in SPLITS else len(SPLITS)))
+    return [e for key in ordered for e in _ranked(sorted(groups[key], key=lambda e: error(e.row)))]
+
+
+def error(row: Mapping[str, Any]) -> float:
+    """What rows are sorted by: position RMSE at frame 20, at the last frame of a shorter horizon, infinite without any."""
+    found = interval(row)
+    return math.inf if found is None else found[0]
+
+
+def interval(row: Mapping[str, Any]) -> tuple[float, float, float] | None:
+    """Value, low and high end of the error that a row is ranked by; the ends are the value where one scene alone is known."""
+    held = row["position_rmse_20"] or row["position_rmse_last"]
+    if held is None:
+        return None
+    value = held["value"]
+    return value, value if held["low"] is None else held["low"], value if held["high"] is None else held["high"]
+
+
+def _ranked(entries: Sequence[Entry]) -> list[Entry]:
+    """Give places to the contestants of one domain and split; overlapping intervals share an interval of places."""
+    current = entries and max(entries, key=lambda e: e.row["_created"]).comparable
+    placed = []
+    spans = {
+        id(e): found
+        for e in entries
+        if e.comparable == current and e.row["kind"] != "reference" and (found := interval(e.row)) is not None
+    }
+    for e in entries:
+        row = {k: v for k, v in e.row.items() if k in FIELDS}
+        rank = "–"
+        if id(e) in spans:
+            _, low, high = spans[id(e)]
+            best = 1 + sum(other[2] < low for other in spans.values())
+            worst = sum(other[1] <= high for other in spans.values())
+            rank = str(best) if best == worst else f"{best}–{worst}"
+        placed.append(Entry(row, e.comparable, rank))
+    return placed
+
+
+def _entries(record: Mapping[str, Any]) -> list[Entry]:
+    cards = {(c["domain"], c["card"]["name"]): c["card"] for c in record["contestants"]}
+    speeds = {(s["domain"], s["model"]): s for s in reversed(record["speed"])}
+    made = []
+    for score in record["scores"]:
+        who = (score["domain"], score["model"])
+        row = _row(record, score, cards[who], speeds.get(who))
+        made.append(Entry(row, _comparable(record, score["domain"])))
+    return made
+
+
+def _row(
+    record: Mapping[str, Any], score: Mapping[str, Any], card: Mapping[str, Any], speed: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    position = next((m for m in score["values"] if m.startswith("position_rmse@")), None)
+    errors = score["values"][position] if position else dict.fromkeys(SHOWN)
+    seeds = [s for s in score["seeds"] if s is not None]
+    trusted = score["trust_horizon"]
+    ratio = None if speed is None else speed["speedup_reference"]
+    others = {m: v["mean"] for m, v in score["values"].items() if m != position}
+    return {
+        "_created": record["created"],
+        "track": record["track"]["name"],
+        "domain": score["domain"],
+        "split": score["split"],
+        "model": score["model"],
+        "kind": score["kind"],
+        **{f"position_rmse_{name}": errors[name] for name in SHOWN},
+        "trust_horizon": trusted and trusted["value"],
+        "speedup_equal_accuracy": None if speed is None else speed["speedup_equal_accuracy"],
+        "speedup_reference": ratio and ratio["value"],
+        "latency_ms": None if speed is None else 1e3 * speed["latency"]["median_s"],
+        "throughput_nodes_per_s": None if speed is None else speed["throughput"]["nodes_per_s"],
+        "parameters": card["parameters"],
+        "bytes": card["bytes"],
+        "peak_memory_bytes": None if speed is None else speed["peak_memory_bytes"],
+        "break_even_rollouts": None,
+        "diverged_share": score["diverged_share"],
+        "seeds": len(seeds) or None,
+        "metrics": others | {"trust_horizon@1": trusted, "speedup_reference@1": ratio},
+    }
+
+
+def _comparable(record: Mapping[str, Any], domain: str) -> str:
+    about = next(d for d in record["domains"] if d["name"] == domain)
+    metrics = sorted(m["id"] for m in record["metrics"])
+    return json.dumps([record["suite"]["version"], metrics, record["track"], about], sort_keys=True)
+
+
+HEADINGS = (
+    ("rank", "rank"),
+    ("model", "model"),
+    ("kind", "kind"),
+    ("position_rmse_1", "RMSE 1 [m]"),
+    ("position_rmse_20", "RMSE 20 [m]"),
+    ("position_rmse_last", "RMSE last [m]"),
+    ("trust_horizon", "trusted [frames]"),
+    ("latency_ms", "latency [ms]"),
+    ("throughput_nodes_per_s", "nodes/s"),
+    ("speedup_reference", "× reference"),
+    ("parameters", "parameters"),
+    ("diverged_share", "diverged"),
+)
+"""What the tables for people show, and under which heading."""
+
+
+def cells(entry: Entry) -> list[str]:
+    """The text of a row under HEADINGS."""
+    held = {**entry.row, "rank": entry.rank}
+    return [text_of(held[name]) for name, _ in HEADINGS]
+
+
+def text_of(value: Any) -> str:
+    """A short text for any value of a row; "–" for what does not apply."""
+    if value is None:
+        return "–"
+    if isinstance(value, Mapping):
+        ends = "" if value["low"] is None else f" [{value['low']:.2g}, {value['high']:.2g}]"
+        return f"{value['value']:.3g}{ends}"
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 1e5 else f"{value:.2e}"
+    return str(value)
+
+
+def sections(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """The board cut into one table a track, domain and split, by title."""
+    tables: dict[str, list[Entry]] = {}
+    for e in entries:
+        tables.setdefault(f"{e.row['domain']} · {e.row['split']} · {e.row['track']}", []).append(e)
+    return tables
+
+
+def markdown(entries: Sequence[Entry]) -> str:
+    """The board as Markdown, a table a domain and split."""
+    lines = ["# Leaderboard", "", NOTE]
+    for title, part in sections(entries).items():
+        lines += ["", f"## {title}", "", "| " + " | ".join(h for _, h in HEADINGS) + " |", "|" + "---|" * len(HEADINGS)]
+        lines += ["| " + " | ".join(c.replace("|", "\\|") for c in cells(e)) + " |" for e in part]
+    return "\n".join(lines) + "\n"
+
+
+NOTE = (
+    "Errors are means over scenes with 95 % bootstrap intervals; overlapping intervals share places. Latency is one whole "
+    "rollout of one scene. “× reference” is the plain ratio of latencies to the reference simulator, not at equal accuracy."
+)
+
+
+def print_board(entries: Sequence[Entry], console: Any) -> None:
+    """Print the board to a rich console."""
+    from rich.table import Table
+    from rich.text import Text
+
+    for title, part in sections(entries).items():
+        table = Table(title=Text(title), title_justify="left")
+        for name, heading in HEADINGS:
+            table.add_column(Text(heading), justify="left" if name in ("model", "kind") else "right")
+        for e in part:
+            table.add_row(*(Text(c) for c in cells(e)))
+        console.print(table)

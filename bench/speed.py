@@ -1,0 +1,207 @@
+"""Speed and memory: every contestant rolls out the same starts on the same device, timed by one procedure.
+
+Latency (one scene against one scene) and throughput (each contestant at its own best batch) are measured apart and never
+mixed. A rollout's time is all of it: neighbour search, features, integration, every substep. On a CPU torch runs on one
+thread, core-seconds are reported beside the wall clock, and nothing is a headline: that is CUDA's.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..contracts import Model, Stepper, Trajectory
+from ..contracts.check import own_copy
+from .clock import Clocks, Effort, Task, Timing, once, time_interleaved
+from .contestants import Contestant
+from .reduce import ratio_of_medians
+
+GAIN = 1.05
+"""A larger batch must raise throughput by this factor to be worth trying the next one."""
+
+SPEEDUP_EQUAL_ACCURACY = None
+"""Time of the cheapest simulator setting at least as accurate, over the contestant's: not measured yet."""
+
+
+def speed_case(
+    past: Trajectory,
+    n_frames: int,
+    contestants: Sequence[Contestant],
+    effort: Effort,
+    *,
+    batches: Sequence[int] = (1,),
+    clocks: Clocks | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Time contestants on one domain; the first of kind "reference" is what ratios are taken to.
+
+    `past` holds the starts of at least one scene; a batch larger than that repeats scenes. Returns an entry a contestant
+    and, by contestant, why it failed.
+    """
+    clocks = clocks or Clocks()
+    pasts = {b: own_copy(past.select(batch_scenes(past, b))) for b in sorted({1, *batches})}
+    models = {c.key: c.model for c in contestants}
+    alone = {k: _task(m, pasts[1], n_frames) for k, m in models.items()}
+    with timing_threads(past.device):
+        latency, failures = time_interleaved(alone, effort, clocks=clocks)
+        _tell(progress, 1, 3)
+        tried = {k: try_batches(models[k], pasts, n_frames, clocks, start=latency[k].median) for k in latency}
+        best = {k: int(max(t, key=lambda x: x["nodes_per_s"])["batch"]) for k, t in tried.items()}
+        larger = {k: _task(models[k], pasts[b], n_frames) for k, b in best.items() if b > 1}
+        throughput, late = time_interleaved(larger, effort, clocks=clocks, seed=1)
+        _tell(progress, 2, 3)
+        extra = {
+            k: {
+                "phases": phase_seconds(models[k], pasts[1], n_frames, clocks),
+                "peak_memory_bytes": peak_memory(alone[k], past.device),
+            }
+            for k in latency
+            if k not in late
+        }
+        _tell(progress, 3, 3)
+    reference = next((c.key for c in contestants if c.model.card.kind == "reference" and c.key in latency), None)
+    entries = []
+    for c in (c for c in contestants if c.key in extra):
+        most = throughput.get(c.key, latency[c.key])
+        entries.append(
+            {
+                "model": c.name,
+                "kind": c.model.card.kind,
+                "seed": c.seed,
+                "frames": n_frames,
+                "latency": _timing_entry(latency[c.key], 1, pasts),
+                "throughput": _timing_entry(most, best[c.key], pasts)
+                | {
+                    "nodes_per_s": pasts[best[c.key]].scene.n_nodes * n_frames / max(most.median, 1e-12),
+                    "tried": tried[c.key],
+                },
+                **extra[c.key],
+                "speedup_reference": _ratio(latency, reference, c.key),
+                "speedup_equal_accuracy": SPEEDUP_EQUAL_ACCURACY,
+            }
+        )
+    return entries, failures | late
+
+
+def _timing_entry(timing: Timing, batch: int, pasts: Mapping[int, Trajectory]) -> dict[str, Any]:
+    return {"batch": batch, "nodes": pasts[batch].scene.n_nodes, **timing.to_dict()}
+
+
+def _tell(progress: Callable[[int, int], None] | None, done: int, total: int) -> None:
+    if progress is not None:
+        progress(done, total)
+
+
+def _task(model: Model, past: Trajectory, n_frames: int) -> Task:
+    return lambda: model.rollout(past, n_frames)
+
+
+def _ratio(latency: Mapping[str, Timing], reference: str | None, key: str) -> dict[str, float | None] | None:
+    """How many times faster than the reference at one scene; not at equal accuracy."""
+    if reference is None:
+        return None
+    return ratio_of_medians(np.array(latency[reference].samples), np.array(latency[key].samples)).to_dict()
+
+
+def batch_scenes(past: Trajectory, batch: int) -> list[int]:
+    """The scenes of a batch: of middle size first, in a fixed order, from the beginning again when there are too few."""
+    sizes = past.scene.scene_ptr[1:] - past.scene.scene_ptr[:-1]
+    order: list[int] = (sizes - sizes.median()).abs().argsort(stable=True).tolist()
+    return [order[k % len(order)] for k in range(batch)]
+
+
+def try_batches(
+    model: Model, pasts: Mapping[int, Trajectory], n_frames: int, clocks: Clocks, *, start: float
+) -> list[dict[str, Any]]:
+    """Throughput at growing batch sizes, until one gains less than 5 % or does not fit; `start` is the time at one scene.
+
+    Each size is called once to warm up and once to measure: enough to choose, the chosen one is then sampled.
+    """
+    tried = [_throughput(1, pasts[1], n_frames, start)]
+    for batch in [b for b in pasts if b > 1]:
+        task = _task(model, pasts[batch], n_frames)
+        try:
+            task()
+            tried.append(_throughput(batch, pasts[batch], n_frames, once(task, clocks)))
+        except Exception as error:  # too large for the device, or refused: smaller batches stand
+            tried.append({"batch": batch, "seconds": None, "nodes_per_s": 0.0, "error": type(error).__name__})
+        if tried[-1]["nodes_per_s"] < GAIN * tried[-2]["nodes_per_s"]:
+            break
+    return tried
+
+
+def _throughput(batch: int, past: Trajectory, n_frames: int, seconds: float) -> dict[str, Any]:
+    rate = past.scene.n_nodes * n_frames / max(seconds, 1e-12)
+    return {"batch": batch, "seconds": seconds, "nodes_per_s": rate, "error": None}
+
+
+@torch.no_grad()
+def phase_seconds(model: Model, past: Trajectory, n_frames: int, clocks: Clocks) -> dict[str, float] | None:
+    """Seconds of one rollout spent in encode, in all advances and in all decodes; None for what is no Stepper.
+
+    Synchronising between phases costs time of its own: compare the phases with each other, not with the latency.
+    """
+    if not isinstance(model, Stepper):
+        return None
+    now = past.n_frames - 1
+    script = past.scene.script.starting_at(now)
+    spent = {"encode_s": 0.0, "advance_s": 0.0, "decode_s": 0.0}
+    held: dict[str, Any] = {}
+
+    def step(phase: str, work: Callable[[], Any]) -> None:
+        spent[phase] += once(lambda: held.__setitem__("state" if phase != "decode_s" else "frame", work()), clocks)
+
+    step("encode_s", lambda: model.encode(past))
+    for k in range(n_frames):
+        later = script.starting_at(k)
+        step("advance_s", lambda later=later: model.advance(held["state"], later))  # type: ignore[misc]
+        step("decode_s", lambda: model.decode(held["state"]))
+    return spent
+
+
+@contextmanager
+def timing_threads(device: torch.device) -> Iterator[None]:
+    """On a CPU, torch on one thread while timing: solvers on Warp use one too, and two would fight over two cores."""
+    before = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _driver_used(device: torch.device) -> int:
+    free, total = torch.cuda.mem_get_info(device)
+    return int(total - free)
+
+
+def peak_memory(
+    task: Task, device: torch.device, *, used: Callable[[torch.device], int] = _driver_used, interval: float = 0.005
+) -> int | None:
+    """Largest device memory in use during one call [bytes], as the driver says it (torch does not see Taichi or Warp).
+
+    All processes on the device count. None on a CPU, which has no such figure.
+    """
+    if device.type != "cuda":
+        return None
+    peak = [used(device)]
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(interval):
+            peak.append(used(device))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        task()
+    finally:
+        done.set()
+        watcher.join()
+    return max(*peak, used(device))

@@ -1,1 +1,18 @@
-"""Recipe to trajectories to verified HDF5 shards, and back to windows on a device."""
+"""Recipe to trajectories to verified HDF5 shards, and back to windows on a device.
+
+generate → out/DOMAIN/{dataset.json, manifest.jsonl, stats.json, costs.jsonl, train-00000-of-00001.h5, …}
+verify     proves a folder sound, or says what is wrong with it
+load       reads a whole split as one batch; Windows cuts training windows from it on its device
+"""
+
+from ._film import load as load
+from ._film import read as read
+from ._film import save as save
+from ._generate import generate as generate
+from ._manifest import manifest_hash as manifest_hash
+from ._statistics import FieldStatistics as FieldStatistics
+from ._statistics import Statistics as Statistics
+from ._statistics import statistics as statistics
+from ._verify import Problem as Problem
+from ._verify import verify as verify
+from ._windows import Windows as Windows

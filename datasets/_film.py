@@ -1,0 +1,91 @@
+"""Films in memory: a whole split on a device, or one file for looking at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from ..contracts import CheckFailed, MisuseError, Trajectory, stack
+from ._files import TMP, publish, sha256_file
+from ._manifest import MANIFEST, Entry, read_manifest
+from ._plan import Plan, read_plan
+from ._record import film_of, records_of
+from ._shard import ShardWriter, index_of, mismatch, opened, records, require_sound
+from ._untrusted import require_harmless
+
+
+def load(folder: str | Path, split: str, device: str | torch.device = "cpu") -> Trajectory:
+    """The whole of a split as one batch on `device`: position (T, N, D) [m], velocity [m/s], the scenes, their script.
+
+    Scene b is trajectory b of the split. Every shard is hashed before it is opened.
+
+    Raises MisuseError when the split is not there or not finished, CheckFailed when a shard is not what the manifest says.
+    """
+    folder = Path(folder)
+    films = [film for path in _finished(folder, read_plan(folder), split) for film in _films(path)]
+    return stack(films).to(device)
+
+
+def _finished(folder: Path, plan: Plan, split: str) -> list[Path]:
+    """The files of a split, each proved to have the bytes that the manifest names."""
+    entries = {entry.path: entry for entry in read_manifest(folder)}
+    there = sorted({entry.split for entry in entries.values()})
+    if split not in plan.splits or split not in there:
+        raise MisuseError(f"{folder} has no split {split!r}; it has {', '.join(there) or 'none yet'}")
+    shards = list(plan.shards(split))
+    missing = [shard.name for shard in shards if shard.name not in entries]
+    if missing:
+        raise MisuseError(
+            f"{folder}: split {split} is not finished, {missing[0]} is missing; generate it again to resume"
+        )
+    for shard in shards:
+        _require_hash(folder / shard.name, entries[shard.name])
+    return [folder / shard.name for shard in shards]
+
+
+def _require_hash(path: Path, entry: Entry) -> None:
+    if not path.is_file():
+        raise CheckFailed(f"{path} is gone, but {MANIFEST} names it; generate it again")
+    if (found := sha256_file(path)) != entry.sha256:
+        raise CheckFailed(
+            f"{path} has SHA-256 {found[:12]}…; {MANIFEST} says {entry.sha256[:12]}…: delete it, generate again"
+        )
+
+
+def _films(path: Path) -> list[Trajectory]:
+    with opened(path) as file:
+        return [film_of(record) for record in records(file)]
+
+
+def save(film: Trajectory, path: str | Path) -> None:
+    """Write a film to one HDF5 file, a group a scene, replacing what is there. Raises MisuseError when it cannot."""
+    path = Path(path)
+    temporary = path.with_name(path.name + TMP)
+    root: dict[str, str | int | float] = {
+        "split": "",
+        "domain": film.scene.domain,
+        "frame_interval": film.scene.frame_interval,
+    }
+    with ShardWriter(temporary, root) as shard:
+        for index, record in enumerate(records_of(film)):
+            shard.add(record, index, seed="")
+    require_sound(temporary)
+    publish(temporary, path)
+
+
+def read(path: str | Path) -> Trajectory:
+    """The film in a file made by `save`, or all trajectories of one shard, on the CPU, float for float.
+
+    The file may come from anywhere: it is read through by another process, under limits, before it is opened here.
+    Raises MisuseError, in one line, for whatever is wrong with it.
+    """
+    path = Path(path)
+    require_harmless(path)
+    films = []
+    with opened(path) as file:
+        for record, row in zip(records(file), index_of(file), strict=True):
+            films.append(film_of(record))
+            if what := mismatch(record, row):
+                raise MisuseError(what)
+        return stack(films)

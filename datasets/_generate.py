@@ -1,0 +1,266 @@
+"""Generate: simulate what a track asks for and publish it shard by shard, so that a kill at any moment loses little.
+
+A shard is written as .tmp, closed, forced to the disk, read back, renamed, and only then named in the manifest. The same
+command looks at what is there and goes on; on complete data it does nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ..contracts import Domain, HedgefoxError, MisuseError, Recipe, Track, registry
+from ..contracts import track as track_of
+from ._files import TMP, append_line, drop_torn_line, locked, publish, read_lines, write_text, writing
+from ._manifest import MANIFEST, Entry, append, entry_of, hash_of, read_manifest
+from ._plan import CARD, Plan, Shard, make_plan, read_plan, require_same_config, text_of, trajectories_per_shard
+from ._pool import Result, Task, portable, simulated
+from ._record import film_of
+from ._shard import ShardWriter, opened, records, require_sound
+from ._statistics import Accumulator, Statistics, statistics, write_statistics
+
+COSTS = "costs.jsonl"
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One call of generate, checked."""
+
+    domain: Domain
+    track: Track
+    recipe: Recipe
+    folder: Path
+    plan: Plan
+    splits: tuple[str, ...]
+    workers: int
+    device: str
+    progress: Progress | None
+
+    def shards(self) -> list[Shard]:
+        return [shard for split in self.splits for shard in self.plan.shards(split)]
+
+    def missing(self) -> list[Shard]:
+        """Shards that are not both in the manifest and in place with their length; `verify` looks at the bytes."""
+        entries = {e.path: e.bytes for e in read_manifest(self.folder)}
+        return [s for s in self.shards() if _size(self.folder / s.name) != entries.get(s.name, -1)]
+
+
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None
+
+
+def generate(
+    domain: str | Domain,
+    track: Track | str,
+    out: str | Path,
+    *,
+    splits: Sequence[str] | None = None,
+    workers: int = 1,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Path:
+    """Simulate a track's data for one domain into `out`/DOMAIN; returns that folder.
+
+    `splits` limits the work to some of the track's splits; `workers` processes simulate, one writes; the data do not
+    depend on their number. `progress(done, total)` is told the trajectories finished. The same call resumes what was
+    killed, and complete data are left untouched.
+
+    Raises MisuseError, before anything is written, for a split, size, device or number of workers that does not exist
+    and for a folder that holds other data or is in use; and, leaving what is finished, when the disk is full.
+    """
+    job = _checked(domain, track, Path(out), splits, workers, device, progress)
+    if _is_complete(job):
+        if progress:
+            total = sum(s.stop - s.first for s in job.shards())
+            progress(total, total)
+        return job.folder
+    with writing(job.folder):
+        job.folder.mkdir(parents=True, exist_ok=True)
+    with locked(job.folder):
+        _prepare(job)
+        _fill(job)
+        _write_statistics(job)
+    return job.folder
+
+
+def _checked(
+    domain: str | Domain,
+    track: Track | str,
+    out: Path,
+    splits: Sequence[str] | None,
+    workers: int,
+    device: str,
+    progress: Progress | None,
+) -> _Job:
+    kind = registry.domain(domain)
+    chosen = track_of(track) if isinstance(track, str) else track
+    if workers < 1:
+        raise MisuseError(f"{workers} workers; at least 1 is right")
+    _require_device(device)
+    recipe = kind.recipe(chosen.size)
+    folder = out / kind.name
+    plan = _planned(kind, chosen, recipe, folder, device)
+    asked = plan.splits if splits is None else tuple(dict.fromkeys(splits))
+    unknown = [s for s in asked if s not in plan.splits]
+    if unknown or not asked:
+        named = f"split {unknown[0]!r}" if unknown else "an empty list of splits"
+        raise MisuseError(f"the track {chosen.name} has no data for {named}; it has {', '.join(plan.splits)}")
+    return _Job(kind, chosen, recipe, folder, plan, asked, workers, device, progress)
+
+
+def _require_device(device: str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise MisuseError(f"device {device!r} is not there; cpu always is") from error
+
+
+def _planned(domain: Domain, track: Track, recipe: Recipe, folder: Path, device: str) -> Plan:
+    """The plan that the folder already follows, or a new one; raises MisuseError when the folder follows another."""
+    counts = {s: n for s, n in track.trajectories.items() if n > 0}
+    for split in counts:
+        domain.check_split(split, 0)
+    if (folder / CARD).exists():
+        stored = read_plan(folder)
+        asked = make_plan(domain, track, recipe, device, dict.fromkeys(counts, 1))
+        require_same_config(folder, stored, asked.config)
+        return stored
+    if (folder / MANIFEST).exists() or any(folder.glob("*.h5")):
+        raise MisuseError(f"{folder} holds shards but no {CARD}, so it cannot be resumed; choose another folder")
+    each = {split: trajectories_per_shard(domain, recipe, split, track.root_seed) for split in counts}
+    return make_plan(domain, track, recipe, device, each)
+
+
+def _is_complete(job: _Job) -> bool:
+    """True when nothing is left to do, told without writing, so that finished data may lie on a read-only disk."""
+    if not (job.folder / CARD).exists() or job.missing() or read_lines(job.folder / MANIFEST)[1]:
+        return False
+    return not any(job.folder.glob("*" + TMP)) and not _statistics_due(job)
+
+
+def _prepare(job: _Job) -> None:
+    """Remove what a kill left half done, now that nobody else can be at work here."""
+    with writing(job.folder):
+        for path in job.folder.glob("*" + TMP):
+            path.unlink()
+    drop_torn_line(job.folder / MANIFEST)
+    drop_torn_line(job.folder / COSTS)
+    if (job.folder / CARD).exists():
+        # Another process may have written it between the plan and the lock.
+        require_same_config(job.folder, read_plan(job.folder), job.plan.config)
+    else:
+        write_text(job.folder / CARD, text_of(job.plan))
+
+
+def _fill(job: _Job) -> None:
+    """Make the missing shards, in order."""
+    missing = job.missing()
+    total = sum(s.stop - s.first for s in job.shards())
+    done = total - sum(s.stop - s.first for s in missing)
+    known = {entry.path: entry for entry in read_manifest(job.folder)}
+    with contextlib.closing(simulated(_tasks(job, missing), job.workers)) as results:
+        for shard in missing:
+            done = _write_shard(job, shard, results, done, total)
+            _publish(job, shard, known.get(shard.name))
+
+
+def _tasks(job: _Job, shards: Sequence[Shard]) -> Iterator[Task]:
+    source = portable(job.domain, job.workers)
+    for shard in shards:
+        for indices in shard.groups():
+            yield Task(source, job.recipe, shard.split, indices, job.track.root_seed, job.device)
+
+
+def _write_shard(job: _Job, shard: Shard, results: Iterator[Result], done: int, total: int) -> int:
+    """Write one shard as .tmp from the next results; returns the trajectories finished so far."""
+    path = job.folder / (shard.name + TMP)
+    with ShardWriter(path, job.plan.root_attributes(shard.split)) as writer:
+        for indices in shard.groups():
+            if job.progress:
+                job.progress(done, total)
+            result = next(results)
+            for index, record in zip(indices, result.records, strict=True):
+                writer.add(record, index, str(job.track.root_seed))
+            done += len(indices)
+            append_line(job.folder / COSTS, _cost(job, shard, indices, result))
+    if job.progress:
+        job.progress(done, total)
+    return done
+
+
+def _publish(job: _Job, shard: Shard, before: Entry | None) -> None:
+    """Prove a finished .tmp, name it, and enter it in the manifest."""
+    temporary, final = job.folder / (shard.name + TMP), job.folder / shard.name
+    require_sound(temporary)
+    publish(temporary, final)
+    with writing(final):
+        entry = entry_of(job.folder, job.plan, shard)
+    if before is None:
+        append(job.folder, entry)
+    elif entry != before:
+        raise HedgefoxError(
+            f"{final} was made again and has SHA-256 {entry.sha256[:12]}…; {MANIFEST} says {before.sha256[:12]}…: "
+            "another machine type or library version made it"
+        )
+
+
+@functools.cache
+def _machine() -> dict[str, str | int]:
+    """What this machine is; never its name."""
+    return {
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count() or 0,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def _cost(job: _Job, shard: Shard, indices: range, result: Result) -> dict[str, str | int | float]:
+    frames = sum(record.n_frames for record in result.records)
+    node_frames = sum(record.n_frames * record.sizes["node"] for record in result.records)
+    where = torch.cuda.get_device_name(job.device) if job.device.startswith("cuda") else "cpu"
+    spent = {"seconds": round(result.seconds, 6), "frames": frames, "node_frames": node_frames, "workers": job.workers}
+    return {"split": shard.split, "first": indices.start, "stop": indices.stop, **spent, "device": where, **_machine()}
+
+
+def _training_entries(job: _Job) -> list[Entry]:
+    """The training shards' entries, or none while one is missing."""
+    entries = {e.path: e for e in read_manifest(job.folder)}
+    names = [s.name for s in job.plan.shards("train")] if "train" in job.plan.splits else []
+    return [entries[n] for n in names] if all(n in entries for n in names) else []
+
+
+def _statistics_due(job: _Job) -> bool:
+    """True when the training split is complete and stats.json is not about it."""
+    entries = _training_entries(job)
+    if not entries:
+        return False
+    try:
+        return statistics(job.folder).manifest != hash_of(entries)
+    except MisuseError:
+        return True
+
+
+def _write_statistics(job: _Job) -> None:
+    if _statistics_due(job):
+        write_statistics(job.folder, compute_statistics(job.folder, job.plan, _training_entries(job)))
+
+
+def compute_statistics(folder: Path, plan: Plan, entries: Sequence[Entry]) -> Statistics:
+    """Go through the training shards once, in order."""
+    accumulator = Accumulator(plan.card["parameter_units"])
+    for entry in entries:
+        with opened(folder / entry.path) as file:
+            for record in records(file):
+                accumulator.add(film_of(record))
+    return accumulator.result(hash_of(list(entries)))

@@ -1,0 +1,107 @@
+"""Manifest: one line a shard, appended only after the shard is in place. What it names is finished; nothing else is."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..contracts import MisuseError
+from ..contracts.seeds import stream
+from ._files import append_line, read_lines, sha256_file, sha256_text
+from ._plan import Plan, Shard
+from ._shard import FORMAT_VERSION
+
+MANIFEST = "manifest.jsonl"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One finished shard."""
+
+    path: str
+    """File name, relative to the manifest."""
+    bytes: int
+    sha256: str
+    split: str
+    trajectories: int
+    """How many the shard holds."""
+    seeds: dict[str, Any]
+    """Root seed, first index, and the spawn key's words for domain and split: enough to make any of them again."""
+    format_version: int = FORMAT_VERSION
+
+
+def entry_of(folder: Path, plan: Plan, shard: Shard) -> Entry:
+    """The line for a shard that is in place; reads it once to hash it."""
+    path = folder / shard.name
+    return Entry(
+        path=shard.name,
+        bytes=path.stat().st_size,
+        sha256=sha256_file(path),
+        split=shard.split,
+        trajectories=shard.stop - shard.first,
+        seeds=seeds_of(plan, shard),
+    )
+
+
+def seeds_of(plan: Plan, shard: Shard) -> dict[str, Any]:
+    """How the randomness of a shard's trajectories is named."""
+    root = plan.config["root_seed"]
+    sequence: Any = stream(root, plan.config["domain"], shard.split, shard.first).bit_generator.seed_seq
+    return {"root": root, "first": shard.first, "spawn_key": list(sequence.spawn_key[:2])}
+
+
+def append(folder: Path, entry: Entry) -> None:
+    """Publish a shard."""
+    append_line(folder / MANIFEST, dataclasses.asdict(entry))
+
+
+def read_manifest(folder: Path) -> list[Entry]:
+    """The whole lines; a torn last one is left out. Raises MisuseError for a line that is no entry, naming it."""
+    entries: list[Entry] = []
+    for number, line in enumerate(read_lines(folder / MANIFEST)[0], start=1):
+        where = f"{folder / MANIFEST} line {number}"
+        entry = _parse(line, where)
+        if any(entry.path == other.path for other in entries):
+            raise MisuseError(f"{where}: {entry.path} is named a second time")
+        entries.append(entry)
+    return entries
+
+
+def _parse(line: str, where: str) -> Entry:
+    try:
+        data = json.loads(line)
+    except ValueError as error:
+        raise MisuseError(f"{where} is not JSON: {error}") from error
+    if isinstance(data, dict) and data.get("format_version") != FORMAT_VERSION:
+        theirs = data.get("format_version")
+        raise MisuseError(f"{where}: its format version is {theirs}; this hedgefox reads version {FORMAT_VERSION}")
+    kinds = {"path": str, "bytes": int, "sha256": str, "split": str, "trajectories": int, "seeds": dict}
+    kinds["format_version"] = int
+    if not isinstance(data, dict) or set(data) != set(kinds):
+        raise MisuseError(f"{where} does not have the fields {', '.join(kinds)}")
+    for name, kind in kinds.items():
+        if not isinstance(data[name], kind):
+            raise MisuseError(f"{where}: {name} is {data[name]!r}, which is no {kind.__name__}")
+    entry = Entry(**data)
+    if Path(entry.path).name != entry.path:
+        raise MisuseError(f"{where}: {entry.path!r} is not a plain file name")
+    return entry
+
+
+def hash_of(entries: list[Entry]) -> str:
+    """SHA-256 over paths and hashes, sorted: the same for equal data, in whatever order they were made."""
+    return sha256_text("".join(sorted(f"{e.path} {e.sha256}\n" for e in entries)))
+
+
+def manifest_hash(folder: str | Path) -> str:
+    """Name of a dataset's exact content, as used in model cards: SHA-256 over its shards' names and hashes, sorted.
+
+    Raises MisuseError when the folder holds no finished shard.
+    """
+    entries = read_manifest(Path(folder))
+    if not entries:
+        raise MisuseError(f"{folder} holds no finished shard; `hedgefox generate` makes them")
+    return hash_of(entries)

@@ -1,0 +1,172 @@
+"""Plan: what a dataset will hold, settled before anything is simulated. Its configuration decides every byte of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..contracts import SPLITS, Domain, MisuseError, Recipe, Track
+from ._files import canonical, sha256_text
+from ._shard import FORMAT, FORMAT_VERSION, UNITS
+
+CARD = "dataset.json"
+GROUP = 8
+"""Trajectories simulated in one call: group k of a split holds the indices 8k to 8k+7, whoever simulates it."""
+GROUPS_PER_SHARD = 8
+"""At most, so that a kill loses little."""
+SHARD_BYTES = 1 << 29
+MAX_TRAJECTORIES = 10_000_000
+"""Of one split; a larger number in a dataset.json from elsewhere would fill the memory with names."""
+LICENCE = "CC-BY-4.0"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of the plan: trajectories `first` up to, not including, `stop` of a split."""
+
+    name: str
+    split: str
+    first: int
+    stop: int
+
+    def groups(self) -> list[range]:
+        """The groups that it is simulated in, as trajectory indices."""
+        return [range(k, min(k + GROUP, self.stop)) for k in range(self.first, self.stop, GROUP)]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The configuration of a dataset and how its splits are cut into shards."""
+
+    card: Mapping[str, Any]
+    """All of dataset.json."""
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What decides the data: domain, generator version, recipe, seed, numbers of trajectories."""
+        config: dict[str, Any] = self.card["config"]
+        return config
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Splits that the track asks for, in the order of SPLITS."""
+        return tuple(s for s in SPLITS if s in self.card["splits"])
+
+    def shards(self, split: str) -> Iterator[Shard]:
+        """The files of a split, in order."""
+        total, each = (self.card["splits"][split][k] for k in ("trajectories", "trajectories_per_shard"))
+        n = -(-total // each)
+        for k in range(n):
+            yield Shard(f"{split}-{k:05d}-of-{n:05d}.h5", split, k * each, min((k + 1) * each, total))
+
+    def root_attributes(self, split: str) -> dict[str, str | int | float]:
+        """Root attributes of a split's shards."""
+        names = ("dataset_version", "domain", "generator_version", "frame_interval", "licence", "config_sha256")
+        return {"split": split, **{n: self.card[n] for n in names}, "config": canonical(self.config)}
+
+
+def make_plan(domain: Domain, track: Track, recipe: Recipe, device: str, per_shard: Mapping[str, int]) -> Plan:
+    """The plan of a track's data for one domain; `per_shard` is the number of trajectories a shard of each split."""
+    config = {
+        "domain": domain.name,
+        "generator_version": domain.version,
+        "frame_interval": domain.frame_interval,
+        "track": track.name,
+        "size": track.size,
+        "recipe": dataclasses.asdict(recipe),
+        "root_seed": track.root_seed,
+        "device": device.split(":")[0],
+        "group": GROUP,
+        "trajectories": {s: track.trajectories[s] for s in per_shard},
+    }
+    splits = {s: {"trajectories": track.trajectories[s], "trajectories_per_shard": n} for s, n in per_shard.items()}
+    card = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "dataset_version": f"{FORMAT_VERSION}.{domain.version}.0",
+        "name": f"hedgefox-{domain.name}-{track.name}",
+        "domain": domain.name,
+        "generator_version": domain.version,
+        "frame_interval": domain.frame_interval,
+        "licence": LICENCE,
+        "units": UNITS,
+        "parameter_units": dict(domain.parameter_units),
+        "config": config,
+        "config_sha256": sha256_text(canonical(config)),
+        "splits": splits,
+    }
+    # Through JSON once, so that a plan just made equals one read back.
+    return Plan(json.loads(canonical(card)))
+
+
+def trajectories_per_shard(domain: Domain, recipe: Recipe, split: str, root_seed: int) -> int:
+    """Whole groups that keep a shard below SHARD_BYTES, judged by the split's first scene."""
+    scene = domain.sample_start(recipe, split, 0, root_seed).scene
+    trajectory_bytes = 2 * 4 * scene.n_nodes * scene.dim * recipe.n_frames(split)
+    return GROUP * min(GROUPS_PER_SHARD, max(1, SHARD_BYTES // (GROUP * trajectory_bytes)))
+
+
+def text_of(plan: Plan) -> str:
+    """dataset.json as text."""
+    return json.dumps(plan.card, indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+
+def read_plan(folder: Path) -> Plan:
+    """The plan of a dataset on disk; raises MisuseError when there is none, it is damaged or of another version."""
+    path = folder / CARD
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MisuseError(f"{folder} is not a dataset: it has no readable {CARD}") from error
+    except ValueError as error:
+        raise MisuseError(f"{path} is not JSON: {error}") from error
+    if not isinstance(card, dict) or card.get("format") != FORMAT:
+        raise MisuseError(f"{path} does not describe data of the format {FORMAT!r}")
+    if card.get("format_version") != FORMAT_VERSION:
+        theirs = card.get("format_version")
+        raise MisuseError(f"{path}: its format version is {theirs}; this hedgefox reads version {FORMAT_VERSION}")
+    _require_whole(path, card)
+    return Plan(card)
+
+
+def _require_whole(path: Path, card: dict[str, Any]) -> None:
+    config, splits = card.get("config"), card.get("splits")
+    if not isinstance(config, dict) or card.get("config_sha256") != sha256_text(canonical(config)):
+        raise MisuseError(f"{path}: its configuration does not match config_sha256; it was edited")
+    if not isinstance(splits, dict) or not set(splits) <= set(SPLITS):
+        raise MisuseError(f"{path}: its splits are not among {', '.join(SPLITS)}")
+    for split, numbers in splits.items():
+        if not isinstance(numbers, dict) or not isinstance(counts := config.get("trajectories"), dict):
+            raise MisuseError(f"{path}: split {split} does not say how many trajectories it has")
+        total, each = numbers.get("trajectories"), numbers.get("trajectories_per_shard")
+        if total != counts.get(split) or not isinstance(total, int) or not 0 < total <= MAX_TRAJECTORIES:
+            raise MisuseError(
+                f"{path}: split {split} has {total} trajectories; its configuration has {counts.get(split)}"
+            )
+        if not isinstance(each, int) or each < 1 or each % GROUP:
+            raise MisuseError(f"{path}: split {split} has {each} trajectories a shard; a multiple of {GROUP} is right")
+    for name in ("domain", "generator_version", "frame_interval"):
+        if card.get(name) != config.get(name):
+            raise MisuseError(f"{path}: {name} is {card.get(name)}; its configuration says {config.get(name)}")
+
+
+def require_same_config(folder: Path, stored: Plan, asked: Mapping[str, Any]) -> None:
+    """Raise MisuseError, naming both values, when a folder holds data of another configuration."""
+    have, want = _flat(stored.config), _flat(asked)
+    for name in sorted(have | want):
+        if have.get(name) != want.get(name):
+            raise MisuseError(
+                f"{folder} holds data made with {name} = {have.get(name)!r}, not {want.get(name)!r}; "
+                "choose another folder for the new data"
+            )
+
+
+def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in data.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat

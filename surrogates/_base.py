@@ -1,0 +1,125 @@
+"""Surrogate: the common body of all models here. A card, settings, and what they have learned as tensors."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from ..contracts import MisuseError, ModelCard, Stepper, Track, Trajectory
+from ..contracts.model import weight_bytes
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+State = TypeVar("State")
+Settings = TypeVar("Settings", bound="DataclassInstance")
+Setting = int | float | str | bool | tuple[str, ...]
+
+Progress = Callable[[int, int, float], None]
+"""Called with (steps done, steps in all, loss)."""
+
+
+class Surrogate(nn.Module, Stepper[State]):
+    """A Stepper whose learned numbers are its `state_dict` and whose other numbers are its `settings`.
+
+    `build(domain, size=, seed=, **settings)` of its file, and then the tensors, make it again: that is all a saved model is.
+    """
+
+    def __init__(self, card: ModelCard, domain: str, settings: Mapping[str, Setting] | None = None) -> None:
+        super().__init__()
+        self._card = card
+        self.domain = domain
+        self.settings = dict(settings or {})
+
+    @property
+    def card(self) -> ModelCard:
+        """What this contestant is, its parameters counted."""
+        number, size = self.count_parameters()
+        return dataclasses.replace(self._card, parameters=number, bytes=size)
+
+    @card.setter
+    def card(self, card: ModelCard) -> None:
+        self._card = card
+
+    def count_parameters(self) -> tuple[int, int]:
+        """Number of learned parameters and their bytes."""
+        return weight_bytes(self)
+
+
+class Learner(Surrogate[State]):
+    """A Surrogate that `_training.fit` can train."""
+
+    @property
+    @abstractmethod
+    def window(self) -> int:
+        """Frames of a training window."""
+
+    @abstractmethod
+    def loss(self, window: Trajectory, generator: torch.Generator) -> Tensor:
+        """The loss of one batch of windows, a scalar; whatever is random in it is drawn from the generator."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """What one training reads: whole splits in device memory. Nothing may write to it."""
+
+    train: Trajectory
+    valid: Trajectory
+    manifest: str
+    """SHA-256 of the data set's manifest, for the card."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: on what, for how long, where to."""
+
+    name: str
+    domain: str
+    data: Data
+    track: Track
+    seed: int
+    out: Path
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    progress: Progress | None = None
+
+    def trained(self, model: Surrogate[Any], steps: int, seconds: float) -> None:
+        """Write onto the card what the training was."""
+        model.card = dataclasses.replace(
+            model.card,
+            seed=self.seed,
+            training_data=self.data.manifest,
+            training_steps=steps,
+            training_device_seconds=seconds,
+        )
+
+
+def require_dim(name: str, expected: int, got: int) -> None:
+    """Raise MisuseError when a model made for one number of space axes is given another."""
+    if expected != got:
+        raise MisuseError(f"{name} was built for {expected} space axes; the film has {got}")
+
+
+def configured(preset: Settings, settings: Mapping[str, Setting]) -> Settings:
+    """A preset with some settings overridden; raises MisuseError naming an unknown one and those that exist."""
+    known = {f.name for f in dataclasses.fields(preset)}
+    unknown = sorted(set(settings) - known)
+    if unknown:
+        raise MisuseError(f"unknown setting {unknown[0]!r}; known are {', '.join(sorted(known)) or 'none'}")
+    return dataclasses.replace(preset, **settings)
+
+
+@dataclass(frozen=True)
+class NoSettings:
+    """For models that have nothing to set."""
+
+
+def as_settings(settings: DataclassInstance) -> dict[str, Setting]:
+    """Settings as plain data for JSON."""
+    return dataclasses.asdict(settings)

@@ -1,0 +1,78 @@
+"""Encode-process-decode on a graph: the network of Sanchez-Gonzalez et al. 2020 (GNS), which knows no physics.
+
+    x_i = f_v(node_i),  e_ij = f_e(edge_ij)
+    e_ij += g_e(e_ij, x_i, x_j),  x_j += g_v(x_j, Σ_i e_ij)      message_passing_steps times, weights not shared
+    out_j = h(x_j)
+
+Each function is a perceptron with one hidden layer (LagrangeBench's GNS: a quarter fewer parameters than DeepMind's at the
+same error), with LayerNorm after all but the decoder. Axis letters: N nodes, E edges, F features in, C width.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Perceptron(nn.Module):
+    """Linear, ReLU, linear and, unless told otherwise, LayerNorm."""
+
+    def __init__(self, n_in: int, width: int, n_out: int, norm: bool = True) -> None:
+        super().__init__()
+        self.first = nn.Linear(n_in, width)
+        self.tail = _tail(width, n_out, norm)
+
+    def forward(self, x_NF: Tensor) -> Tensor:
+        """(N, F) → (N, C)."""
+        out: Tensor = self.tail(self.first(x_NF))
+        return out
+
+
+def _tail(width: int, n_out: int, norm: bool) -> nn.Sequential:
+    parts: list[nn.Module] = [nn.ReLU(inplace=True), nn.Linear(width, n_out)]
+    return nn.Sequential(*parts, nn.LayerNorm(n_out)) if norm else nn.Sequential(*parts)
+
+
+class Interaction(nn.Module):
+    """One round of messages along the edges.
+
+    The first layer over [e, x_sender, x_receiver] is split by linearity, W_e e + (W_s x)[sender] + (W_r x)[receiver]: the two
+    node products are taken once a node and not once an edge, and nothing of width 3C is ever stored.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.from_edge = nn.Linear(width, width)
+        self.from_nodes = nn.Linear(width, 2 * width, bias=False)
+        self.edge_tail = _tail(width, width, norm=True)
+        self.node = Perceptron(2 * width, width, width)
+
+    def forward(self, x_NC: Tensor, e_EC: Tensor, edge_index_2E: Tensor) -> tuple[Tensor, Tensor]:
+        """Nodes (N, C) and edges (E, C), each updated as a residual."""
+        sender_E, receiver_E = edge_index_2E
+        as_sender_NC, as_receiver_NC = self.from_nodes(x_NC).chunk(2, dim=-1)
+        hidden_EC = self.from_edge(e_EC)
+        hidden_EC = hidden_EC + as_sender_NC.index_select(0, sender_E) + as_receiver_NC.index_select(0, receiver_E)
+        e_EC = e_EC + self.edge_tail(hidden_EC)
+        arriving_NC = torch.zeros_like(x_NC).index_add_(0, receiver_E, e_EC)
+        x_NC = x_NC + self.node(torch.cat([x_NC, arriving_NC], dim=-1))
+        return x_NC, e_EC
+
+
+class EncodeProcessDecode(nn.Module):
+    """Node and edge features to node outputs."""
+
+    def __init__(self, n_node: int, n_edge: int, n_out: int, width: int, message_passing_steps: int) -> None:
+        super().__init__()
+        self.encode_node = Perceptron(n_node, width, width)
+        self.encode_edge = Perceptron(n_edge, width, width)
+        self.process = nn.ModuleList(Interaction(width) for _ in range(message_passing_steps))
+        self.decode = Perceptron(width, width, n_out, norm=False)
+
+    def forward(self, node_NF: Tensor, edge_EF: Tensor, edge_index_2E: Tensor) -> Tensor:
+        """Node features (N, F), edge features (E, F'), edge_index (2, E) of senders and receivers → (N, n_out)."""
+        x_NC, e_EC = self.encode_node(node_NF), self.encode_edge(edge_EF)
+        for interaction in self.process:
+            x_NC, e_EC = interaction(x_NC, e_EC, edge_index_2E)
+        out: Tensor = self.decode(x_NC)
+        return out

@@ -1,0 +1,134 @@
+"""Models by name, and on disk: weights.safetensors and model.json. Behind the functions of the package, which import lazily."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
+
+from .. import datasets
+from ..contracts import MisuseError, ModelCard, Track, registry
+from ._base import Data, Run, Setting, Surrogate
+from ._files import write, write_json
+
+FORMAT = 1
+WEIGHTS, DESCRIPTION, JOB = "weights.safetensors", "model.json", "job.json"
+
+
+def module(name: str) -> ModuleType:
+    """The file of a model; raises MisuseError naming those that exist."""
+    return registry.module("surrogates", name, "model")
+
+
+def create(name: str, domain: str, *, size: str, seed: int, **settings: Setting) -> Surrogate[Any]:
+    """See the package."""
+    file = module(name)
+    if "*" not in file.DOMAINS and domain not in file.DOMAINS:
+        raise MisuseError(f"{name} continues {', '.join(file.DOMAINS)}; it knows nothing of {domain}")
+    model: Surrogate[Any] = file.build(domain, size=size, seed=seed, **settings)
+    return model
+
+
+def save(model: Any, folder: Path) -> None:
+    """See the package."""
+    if not isinstance(model, Surrogate):
+        raise MisuseError(f"cannot save a {type(model).__name__}; models of surrogates/ can be saved")
+    tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    folder = Path(folder)
+    write(folder / WEIGHTS, to_bytes(tensors))
+    # The description is written last: it says that the weights are complete.
+    content = {
+        "format": FORMAT,
+        "model": model.card.name,
+        "domain": model.domain,
+        "settings": model.settings,
+        "card": model.card.to_dict(),
+    }
+    write_json(folder / DESCRIPTION, content)
+
+
+def load(folder: Path, device: str | torch.device = "cpu") -> Surrogate[Any]:
+    """See the package."""
+    folder = Path(folder)
+    content = _read_description(folder / DESCRIPTION)
+    model = create(content["model"], content["domain"], size="s", seed=0, **content["settings"])
+    try:
+        model.load_state_dict(load_file(folder / WEIGHTS))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise MisuseError(f"{folder / WEIGHTS} does not hold a {content['model']}: {error}") from error
+    model.card = ModelCard.from_dict(content["card"])
+    return model.to(device).eval()
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise MisuseError(f"{path.parent} holds no saved model: {error}") from error
+    missing = sorted({"format", "model", "domain", "settings", "card"} - set(content))
+    if missing:
+        raise MisuseError(f"{path} lacks {missing[0]!r}; it is not a saved model")
+    if content["format"] != FORMAT:
+        raise MisuseError(f"{path} has format {content['format']}; this version reads format {FORMAT}")
+    return content
+
+
+def train(
+    name: str,
+    domain: str,
+    data: Path,
+    track: Track,
+    *,
+    seed: int,
+    out: Path,
+    device: str | torch.device,
+    progress: Callable[[int, int, float], None] | None,
+) -> Surrogate[Any]:
+    """See the package."""
+    if not hasattr(module(name), "train"):
+        raise MisuseError(f"{name} has nothing to learn; create it instead")
+    job = {
+        "model": name,
+        "domain": domain,
+        "data": datasets.manifest_hash(data),
+        "track": track.name,
+        "size": track.size,
+        "steps": track.training_steps,
+        "seed": seed,
+    }
+    out = Path(out)
+    claim(out, job)
+    if (out / DESCRIPTION).exists():
+        return load(out, device)
+    films = [datasets.load(data, split, device) for split in ("train", "valid")]
+    run = Run(
+        name, domain, Data(films[0], films[1], str(job["data"])), track, seed, out, torch.device(device), progress
+    )
+    return learn(run)
+
+
+def learn(run: Run) -> Surrogate[Any]:
+    """Train on data in memory and save: what `train` does once the data are read."""
+    model: Surrogate[Any] = module(run.name).train(run)
+    model.eval()
+    save(model, run.out)
+    return model
+
+
+def claim(out: Path, job: dict[str, Any]) -> None:
+    """Note what a folder is for; raises MisuseError when it is for something else, naming both."""
+    path = out / JOB
+    if not path.exists():
+        write_json(path, job)
+        return
+    found = json.loads(path.read_text())
+    for key, value in job.items():
+        if found.get(key) != value:
+            raise MisuseError(f"{out} holds a training with {key} {found.get(key)!r}; this one has {value!r}")

@@ -1,0 +1,241 @@
+"""One training loop for every network: a fixed number of steps, resumable to the same bits, and the best model kept.
+
+Adam (Kingma & Ba 2015) with warm-up and cosine decay, gradients clipped. The random numbers come from one generator of the
+run's own, which is part of the checkpoint. Which weights are kept is decided on rollouts of the split `valid`, as a share of
+what constant velocity gets wrong there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+from .. import datasets
+from ..contracts import HedgefoxError, Trajectory
+from . import constant_velocity
+from ._base import Learner, Run, Surrogate
+from ._files import write
+
+CHECKPOINT, LOG = "checkpoint.safetensors", "log.jsonl"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one model is trained."""
+
+    steps: int
+    """Optimiser steps, no more and no fewer."""
+    batch_size: int
+    """Windows in a step."""
+    learning_rate: float
+    """Highest rate, after the warm-up."""
+    final_rate: float = 0.02
+    """Rate of the last step, as a share of the highest."""
+    warm_up: int = 50
+    """Steps over which the rate rises."""
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+    check_every: int = 50
+    """Steps between looks at the losses: each look waits for the device."""
+    checkpoint_every: int = 200
+    valid_every: int = 500
+    """Steps between rollouts on `valid`; the last step always has one."""
+    valid_scenes: int = 8
+    valid_frames: int = 20
+    """Frame after the cut at which rollouts are judged."""
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step counted from zero."""
+        warm_up = min(self.warm_up, max(self.steps // 10, 1))
+        rise = min(1.0, (step + 1) / warm_up)
+        done = max(0.0, step - warm_up) / max(self.steps - warm_up, 1)
+        return (
+            self.learning_rate * rise * (self.final_rate + (1 - self.final_rate) * 0.5 * (1 + math.cos(math.pi * done)))
+        )
+
+
+class TrainingFailed(HedgefoxError):
+    """The loss ceased to be finite; the text names the step and the windows."""
+
+
+def fit(model: Learner[Any], run: Run, plan: Plan) -> None:
+    """Train `model` in place, resuming from what `run.out` holds, and leave it with its best weights and a complete card.
+
+    Writes checkpoint.safetensors and log.jsonl into `run.out`. Raises TrainingFailed when a loss is not finite.
+    """
+    progress = _Progress(model, run, plan)
+    progress.resume()
+    judge = Judge(run.data.valid, model.card.history, plan)
+    windows = datasets.Windows(run.data.train, model.window)
+    while progress.step < plan.steps:
+        progress.train_step(windows)
+        if progress.due(plan.check_every):
+            progress.look()
+        if progress.due(plan.valid_every):
+            progress.validate(judge)
+        if progress.due(plan.checkpoint_every):
+            progress.save()
+    progress.finish()
+
+
+class Judge:
+    """Rollout error on held-out scenes, as a share of constant velocity's."""
+
+    def __init__(self, valid: Trajectory, history: int, plan: Plan) -> None:
+        scenes = list(range(min(plan.valid_scenes, valid.scene.n_scenes)))
+        chosen = valid.select(scenes)
+        # The longest past that leaves the frames to be judged: early frames are often all free fall.
+        self.frames = min(plan.valid_frames, valid.n_frames - history)
+        self.past = chosen.frames(0, history)
+        self.truth = chosen.frames(history, history + self.frames)
+        self.rival = self.error(constant_velocity.build(chosen.scene.domain))
+
+    def error(self, model: Surrogate[Any]) -> float:
+        """Root mean square position error [m] of free nodes at the last frame judged, a diverged scene counting as its diagonal."""
+        film = model.rollout(self.past, self.frames)
+        scene = film.scene
+        off = scene.minimum_image(film.position[-1] - self.truth.position[-1]).square().sum(-1)
+        lost = scene.diagonal.square()[scene.node_scene]
+        return float(torch.where(torch.isfinite(off), torch.minimum(off, lost), lost)[scene.free].mean().sqrt())
+
+    def ratio(self, model: Surrogate[Any]) -> float:
+        """Error over that of constant velocity; below one is better."""
+        return self.error(model) / max(self.rival, 1e-12)
+
+
+class _Progress:
+    """All that a training needs to go on: what a checkpoint holds."""
+
+    def __init__(self, model: Learner[Any], run: Run, plan: Plan) -> None:
+        self.model, self.run, self.plan = model, run, plan
+        self.step, self.seconds = 0, 0.0
+        self.best_step, self.best_ratio = 0, math.inf
+        self.best = self._weights()
+        self.optimiser = torch.optim.Adam(model.parameters(), lr=plan.learning_rate, fused=True)
+        self.generator = torch.Generator(device=run.device).manual_seed(run.seed)
+        self.pending: list[tuple[int, Tensor, Tensor]] = []
+        self.lines: list[str] = []
+        self.started = time.perf_counter()
+        self.last_look = (0, 0.0)
+
+    def due(self, every: int) -> bool:
+        return self.step % every == 0 or self.step == self.plan.steps
+
+    def train_step(self, windows: datasets.Windows) -> None:
+        """One optimiser step on windows drawn at random. Does not wait for the device."""
+        index = torch.randint(len(windows), (self.plan.batch_size,), generator=self.generator, device=self.run.device)
+        self.optimiser.param_groups[0]["lr"] = self.plan.rate(self.step)
+        self.model.train()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss = self.model.loss(windows.at(index), self.generator)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.clip)
+        self.optimiser.step()
+        self.pending.append((self.step, index, loss.detach()))
+        self.step += 1
+
+    def look(self) -> None:
+        """Read the losses since the last look, stop if one is not finite, log their mean."""
+        losses = torch.stack([loss for _, _, loss in self.pending]).cpu()
+        bad = torch.nonzero(~torch.isfinite(losses)).flatten()
+        if bad.numel():
+            step, index, _ = self.pending[int(bad[0])]
+            raise TrainingFailed(
+                f"{self.run.name}: the loss of step {step} is {float(losses[bad[0]])}, on training windows {index.tolist()}"
+            )
+        seconds = self.elapsed()
+        steps_per_second = (self.step - self.last_look[0]) / max(seconds - self.last_look[1], 1e-9)
+        self.last_look = (self.step, seconds)
+        mean = float(losses.mean())
+        rate = self.plan.rate(self.step - 1)
+        self.log({"step": self.step, "loss": mean, "learning_rate": rate, "steps_per_second": steps_per_second})
+        self.pending.clear()
+        if self.run.progress is not None:
+            self.run.progress(self.step, self.plan.steps, mean)
+
+    def validate(self, judge: Judge) -> None:
+        """Roll out on `valid`, and keep the weights if they are the best so far."""
+        self.model.eval()
+        ratio = judge.ratio(self.model)
+        self.log({"step": self.step, "valid_rollout_over_constant_velocity": ratio, "valid_frames": judge.frames})
+        if ratio < self.best_ratio:
+            self.best_ratio, self.best_step, self.best = ratio, self.step, self._weights()
+
+    def elapsed(self) -> float:
+        """Seconds of training, over all sittings."""
+        return self.seconds + time.perf_counter() - self.started
+
+    def log(self, entry: dict[str, Any]) -> None:
+        self.lines.append(json.dumps({k: round(v, 6) if isinstance(v, float) else v for k, v in entry.items()}))
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+
+    # Checkpoints: one file of tensors, its header the numbers. The log is written after it, and cut back to it on resuming.
+
+    def save(self) -> None:
+        """Write the checkpoint and then the log, each whole or not at all."""
+        state = self.optimiser.state_dict()["state"]
+        tensors = {f"model.{k}": v for k, v in self._weights().items()}
+        tensors |= {f"best.{k}": v for k, v in self.best.items()}
+        tensors |= {f"adam.{i}.{k}": v for i, entry in state.items() for k, v in entry.items()}
+        tensors["generator"] = self.generator.get_state()
+        numbers = {
+            "step": self.step,
+            "seconds": self.elapsed(),
+            "best_step": self.best_step,
+            "best_ratio": self.best_ratio if math.isfinite(self.best_ratio) else None,
+            "log": self.lines,
+        }
+        content = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+        write(self.run.out / CHECKPOINT, to_bytes(content, {"state": json.dumps(numbers)}))
+        write(self.run.out / LOG, "".join(line + "\n" for line in self.lines).encode())
+
+    def resume(self) -> None:
+        """Go back to the last checkpoint, if there is one."""
+        path = self.run.out / CHECKPOINT
+        if not path.exists():
+            return
+        tensors, numbers = _read(path)
+        self.model.load_state_dict(_part(tensors, "model."))
+        self.best = {k: v.to(self.run.device) for k, v in _part(tensors, "best.").items()}
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in _part(tensors, "adam.").items():
+            index, name = key.split(".", 1)
+            state.setdefault(int(index), {})[name] = value
+        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": state})
+        self.generator.set_state(tensors["generator"])
+        self.step, self.seconds, self.best_step = numbers["step"], numbers["seconds"], numbers["best_step"]
+        self.best_ratio = math.inf if numbers["best_ratio"] is None else numbers["best_ratio"]
+        self.lines = numbers["log"]
+        self.last_look = (self.step, self.seconds)
+        self.started = time.perf_counter()
+
+    def finish(self) -> None:
+        """Leave the model with its best weights and a card that says what the training was."""
+        self.model.load_state_dict(self.best)
+        ceiling = self.run.track.training_ceiling
+        seconds = self.elapsed()
+        late = f"; took {seconds:.0f} s, more than the track's {ceiling:.0f} s" if seconds > ceiling else ""
+        kept = f"weights of step {self.best_step} kept: {self.best_ratio:.3f} of constant velocity's rollout error on valid"
+        self.model.card = dataclasses.replace(self.model.card, notes=kept + late)
+        self.run.trained(self.model, self.plan.steps, seconds)
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    with safe_open(path, framework="pt") as file:
+        return {k: file.get_tensor(k) for k in file.keys()}, json.loads(file.metadata()["state"])  # noqa: SIM118
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -34,6 +34,10 @@ WATER_DENSITY = 1000.0
 """Rest density of all our fluids [kg/m³]."""
 
 
+LARGE_SCENE = 8192
+"""Particles from which a lone scene is spread over the cores of a CPU."""
+
+
 @dataclass(frozen=True)
 class SphSettings:
     """What a run of the solver fixes, scenes apart."""
@@ -111,7 +115,7 @@ class SphSolver:
         constants = self._constants(state.scene.frame_interval, moving=False)
         driven = self._driven_arrays(state.scene, frozen)
         for _ in range(self.settings.relaxation_steps):
-            self._substep(answer, constants, driven, 0)
+            self._substeps(answer, constants, driven, 1)
             answer.velocity.mul_(keep)
         return dataclasses.replace(state, density=answer.density)
 
@@ -125,16 +129,25 @@ class SphSolver:
         )
         constants = self._constants(state.scene.frame_interval, moving=True)
         driven = self._driven_arrays(state.scene, script)
-        for k in range(self.settings.substeps):
-            self._substep(new, constants, driven, k)
+        self._substeps(new, constants, driven, self.settings.substeps)
         return new
 
-    def _substep(self, state: SphState, constants: Tensor, driven: dict[str, Tensor], k: int) -> None:
+    def _substeps(self, state: SphState, constants: Tensor, driven: dict[str, Tensor], n: int) -> None:
+        """n substeps from the frame's start. Both ways sum in the same order and give the same bits."""
         from . import _sph_kernels, _taichi
 
         _taichi.start(self.device)
+        by_scene = self.device == "cpu" and (state.scene.n_scenes > 1 or state.scene.n_nodes < LARGE_SCENE)
+        if by_scene:
+            self._launch(_sph_kernels.substeps_by_scene, n, state, constants, driven)
+        else:
+            for k in range(n):
+                self._launch(_sph_kernels.substep, k, state, constants, driven)
+
+    @staticmethod
+    def _launch(kernel: Any, k: int, state: SphState, constants: Tensor, driven: dict[str, Tensor]) -> None:
         a = state.arrays
-        _sph_kernels.substep(
+        kernel(
             state.scene.dim, k, constants, state.position, state.velocity, state.density,
             *(a[n] for n in _MATTER), *(a[n] for n in _SCENES), driven["box"], driven["box_slope"],
             *(a[n] for n in _OBSTACLES), driven["obstacle"], driven["obstacle_slope"], driven["node"],

@@ -26,13 +26,12 @@ def row(values: ti.template(), i, dim: ti.template()):
 
 
 @ti.func
-def wendland(r, h, dim: ti.template()):
-    """Wendland C2 kernel: W(r) and W'(r)/r for smoothing length h; its support is 2h (Dehnen & Aly 2012, table 1)."""
-    norm = 7.0 / (4.0 * PI) / (h * h)
+def wendland_slope(h, dim: ti.template()):
+    """The factor k in W'(r)/r = -k (1 - r/2h)³ of the Wendland C2 kernel, support 2h (Dehnen & Aly 2012, table 1)."""
+    k = 35.0 / (4.0 * PI) / (h * h * h * h)
     if ti.static(dim == 3):
-        norm = 21.0 / (16.0 * PI) / (h * h * h)
-    u = ti.max(1.0 - 0.5 * r / h, 0.0)
-    return norm * u * u * u * u * (1.0 + 2.0 * r / h), -5.0 * norm * u * u * u / (h * h)
+        k = 105.0 / (16.0 * PI) / (h * h * h * h * h)
+    return k
 
 
 @ti.func
@@ -198,31 +197,23 @@ def kept_inside(x, v, low, extent, b, wall: ti.template(), box_velocity, dim: ti
     return x, v
 
 
-@ti.kernel
-def substep(
-    dim: ti.template(),
-    elapsed_steps: ti.i32,
-    constants: Array,  # see the columns above
-    # state, (N, D), (N,): read and written
-    x: Array, v: Array, rho: Array,
-    # matter
-    mass: Array, scene: Array, driven: Array,
-    # scenes
-    gravity: Array, viscosity: Array, lower: Array, extent: Array, wall: Array, scene_ptr: Array,
-    cell_number: Array, cell_size: Array, cell_offset: Array,
-    # what is driven, at the frame's start and its slope over the frame
-    box: Array, box_slope: Array,
-    obstacle_ptr: Array, obstacle_kind: Array, obstacle_size: Array, obstacle: Array, obstacle_slope: Array,
-    node: Array, node_slope: Array,
-    # scratch: cells, and the particles in cell order
-    cell: Array, count: Array, start: Array, order: Array,
-    xs: Array, vs: Array, rs: Array, rs_new: Array, ms: Array,
+@ti.func
+def advance_scenes(
+    first, last, dim: ti.template(), elapsed_steps, constants: ti.template(),
+    x: ti.template(), v: ti.template(), rho: ti.template(), mass: ti.template(), scene: ti.template(),
+    driven: ti.template(), gravity: ti.template(), viscosity: ti.template(), lower: ti.template(),
+    extent: ti.template(), wall: ti.template(), scene_ptr: ti.template(), cell_number: ti.template(),
+    cell_size: ti.template(), cell_offset: ti.template(), box: ti.template(), box_slope: ti.template(),
+    obstacle_ptr: ti.template(), obstacle_kind: ti.template(), obstacle_size: ti.template(), obstacle: ti.template(),
+    obstacle_slope: ti.template(), node: ti.template(), node_slope: ti.template(), cell: ti.template(),
+    count: ti.template(), start: ti.template(), order: ti.template(), xs: ti.template(), vs: ti.template(),
+    rs: ti.template(), rs_new: ti.template(), ms: ti.template(),
 ):  # fmt: skip
-    """Density from the old velocities, then forces from the new density, then velocities, then positions."""
-    for c in range(count.shape[0]):
+    """One substep of scenes first to last: density, then forces from it, then velocities, then positions."""
+    for c in range(cell_offset[first], cell_offset[last]):
         count[c] = 0
 
-    for i in range(x.shape[0]):
+    for i in range(scene_ptr[first], scene_ptr[last]):
         b = scene[i]
         elapsed = ti.cast(elapsed_steps, ti.f32) * constants[TIME_STEP]
         low = lower_corner(b, lower, box, box_slope, elapsed, dim)
@@ -232,22 +223,20 @@ def substep(
         cell[i] = cell_offset[b] + flat
         ti.atomic_add(count[cell[i]], 1)
 
-    for b in range(scene_ptr.shape[0] - 1):
+    for b in range(first, last):
         # A scene's particles are contiguous, so its cells start where the scene does.
         total = scene_ptr[b]
         for c in range(cell_offset[b], cell_offset[b + 1]):
             start[c] = total
             total += count[c]
             count[c] = 0
-        if b == scene_ptr.shape[0] - 2:
-            start[cell_offset[b + 1]] = total
 
-    for i in range(x.shape[0]):
+    for i in range(scene_ptr[first], scene_ptr[last]):
         order[start[cell[i]] + ti.atomic_add(count[cell[i]], 1)] = i
 
     # Atomics fill a cell in any order; sorting its few members by number makes every later sum repeatable.
-    for c in range(count.shape[0]):
-        for s in range(start[c] + 1, start[c + 1]):
+    for c in range(cell_offset[first], cell_offset[last]):
+        for s in range(start[c] + 1, start[c] + count[c]):
             i = order[s]
             t = s - 1
             while t >= start[c] and order[t] > i:
@@ -255,7 +244,7 @@ def substep(
                 t -= 1
             order[t + 1] = i
 
-    for s in range(x.shape[0]):
+    for s in range(scene_ptr[first], scene_ptr[last]):
         i = order[s]
         for k in ti.static(range(dim)):
             xs[s, k] = x[i, k]
@@ -265,7 +254,7 @@ def substep(
 
     # Two passes of one gather: the density's rate from the old velocities, then the forces from the new density.
     for stage in ti.static(range(2)):
-        for s in range(x.shape[0]):
+        for s in range(scene_ptr[first], scene_ptr[last]):
             i = order[s]
             b = scene[i]
             rest, c0, h, dt = constants[DENSITY], constants[SOUND_SPEED], constants[SMOOTHING], constants[TIME_STEP]
@@ -291,44 +280,52 @@ def substep(
             n_images = n_masks
             if gap < reach:
                 n_images = 2 * n_masks
+            inverse_h, kernel_slope, stratification = 1.0 / h, wendland_slope(h, dim), rest / (c0 * c0)
+            damping = constants[ARTIFICIAL_VISCOSITY] * h * c0 * rest
+            shear = 2.0 * viscosity[b] * rest
             compression, diffusion, a = 0.0 * ri, 0.0 * ri, 0.0 * vi
             for window in range(ti.static(3**dim)):
                 c = neighbour_cell(xi, low, b, window, wall, cell_number, cell_size, cell_offset, dim)
-                first, last = 0, 0
+                begin, end = 0, 0
                 if c >= 0:
-                    first, last = start[c], start[c + 1]
-                for t in range(first, last):
+                    begin, end = start[c], start[c] + count[c]
+                for t in range(begin, end):
                     xj, vj = row(xs, t, dim), row(vs, t, dim)
-                    for q in range(n_images):
-                        y = mirrored(xj, q, n_masks, plane, at, normal, dim)
-                        d = xi - y
-                        for k in ti.static(range(dim)):
-                            if wall[b, k, 0] == PERIODIC:
-                                d[k] -= size[k] * ti.round(d[k] / size[k])
+                    direct = xi - xj
+                    for k in ti.static(range(dim)):
+                        if wall[b, k, 0] == PERIODIC:
+                            direct[k] -= size[k] * ti.round(direct[k] / size[k])
+                    # An image is never nearer than its original, so what is out of reach needs no images.
+                    images = n_images if direct.dot(direct) < reach * reach else 0
+                    rj_own = rs[t] if ti.static(stage == 0) else rs_new[t]
+                    for q in range(images):
+                        d, rj, seen, felt = direct, rj_own, vj, vj
+                        real = t != s
+                        if q > 0:
+                            real = image_allowed(q, n_masks, kind, normal, dim) and (
+                                q < n_masks or (xj - at).dot(normal) > 0.0
+                            )
+                            y = mirrored(xj, q, n_masks, plane, at, normal, dim)
+                            d += xj - y
+                            # A ghost lies deeper or higher than its original: hydrostatic density between them.
+                            rj += rest * (y - xj).dot(g) / (c0 * c0)
+                            seen = mirrored_velocity(vj, q, n_masks, box_velocity, solid_velocity, normal, dim)
+                            felt = no_slip_velocity(vj, seen, q, n_masks, kind, box_velocity, solid_velocity, dim)
                         r2 = d.dot(d)
-                        if r2 < reach * reach and (q > 0 or t != s) and image_allowed(q, n_masks, kind, normal, dim):
-                            slope = wendland(ti.sqrt(r2), h, dim)[1]
-                            soft = r2 + 0.01 * h * h
-                            free_slip = mirrored_velocity(vj, q, n_masks, box_velocity, solid_velocity, normal, dim)
-                            # A ghost lies deeper or higher than its original: add the hydrostatic density between them.
-                            rj = rs[t] if ti.static(stage == 0) else rs_new[t]
-                            if q > 0:
-                                rj += rest * (y - xj).dot(g) / (c0 * c0)
+                        if real and r2 < reach * reach:
+                            u = 1.0 - 0.5 * inverse_h * ti.sqrt(r2)
+                            slope = -kernel_slope * u * u * u
+                            smooth = r2 / (r2 + 0.01 * h * h)
                             if ti.static(stage == 0):
-                                compression += ms[t] / rj * slope * (vi - free_slip).dot(d)
-                                excess = rj - ri + rest * g.dot(d) / (c0 * c0)
-                                diffusion -= 2.0 * ms[t] / rj * excess * slope * r2 / soft
+                                volume = ms[t] / rj
+                                compression += volume * slope * (vi - seen).dot(d)
+                                diffusion -= volume * slope * smooth * (rj - ri + stratification * g.dot(d))
                             else:
-                                no_slip = no_slip_velocity(
-                                    vj, free_slip, q, n_masks, kind, box_velocity, solid_velocity, dim
-                                )
-                                approach = (vi - free_slip).dot(d) / soft
-                                push = constants[ARTIFICIAL_VISCOSITY] * h * c0 * rest * approach
-                                push -= pi + pressure(rj, constants)
-                                shear = 2.0 * viscosity[b] * rest * r2 / soft
-                                a += ms[t] * slope / (ri * rj) * (push * d + shear * (vi - no_slip))
+                                approach = (vi - seen).dot(d) / (r2 + 0.01 * h * h)
+                                push = damping * approach - pi - pressure(rj, constants)
+                                a += ms[t] * slope / (ri * rj) * (push * d + shear * smooth * (vi - felt))
             if ti.static(stage == 0):
-                rs_new[s] = ri + dt * (ri * compression + constants[DIFFUSION] * h * c0 * diffusion)
+                rs_new[s] = ri + dt * (ri * compression + 2.0 * constants[DIFFUSION] * h * c0 * diffusion)
             else:
                 moving = constants[MOVING]
                 step = driven[i]
@@ -343,3 +340,59 @@ def substep(
                     x[i, k] = xi[k]
                     v[i, k] = vi[k]
                 rho[i] = ri
+
+
+@ti.kernel
+def substep(
+    dim: ti.template(), elapsed_steps: ti.i32,
+    constants: Array,  # see the columns above
+    # state, (N, D), (N,): read and written
+    x: Array, v: Array, rho: Array,
+    # matter
+    mass: Array, scene: Array, driven: Array,
+    # scenes
+    gravity: Array, viscosity: Array, lower: Array, extent: Array, wall: Array, scene_ptr: Array,
+    cell_number: Array, cell_size: Array, cell_offset: Array,
+    # what is driven, at the frame's start and its slope over the frame
+    box: Array, box_slope: Array,
+    obstacle_ptr: Array, obstacle_kind: Array, obstacle_size: Array, obstacle: Array, obstacle_slope: Array,
+    node: Array, node_slope: Array,
+    # scratch: cells, and the particles in cell order
+    cell: Array, count: Array, start: Array, order: Array,
+    xs: Array, vs: Array, rs: Array, rs_new: Array, ms: Array,
+):  # fmt: skip
+    """One substep of all scenes at once, parallel over particles: for a GPU, or one large scene."""
+    advance_scenes(
+        0, scene_ptr.shape[0] - 1, dim, elapsed_steps, constants, x, v, rho, mass, scene, driven, gravity, viscosity, lower, extent, wall, scene_ptr,
+        cell_number, cell_size, cell_offset, box, box_slope, obstacle_ptr, obstacle_kind, obstacle_size, obstacle,
+        obstacle_slope, node, node_slope, cell, count, start, order, xs, vs, rs, rs_new, ms,
+    )  # fmt: skip
+
+
+@ti.kernel
+def substeps_by_scene(
+    dim: ti.template(), n_steps: ti.i32,
+    constants: Array,  # see the columns above
+    # state, (N, D), (N,): read and written
+    x: Array, v: Array, rho: Array,
+    # matter
+    mass: Array, scene: Array, driven: Array,
+    # scenes
+    gravity: Array, viscosity: Array, lower: Array, extent: Array, wall: Array, scene_ptr: Array,
+    cell_number: Array, cell_size: Array, cell_offset: Array,
+    # what is driven, at the frame's start and its slope over the frame
+    box: Array, box_slope: Array,
+    obstacle_ptr: Array, obstacle_kind: Array, obstacle_size: Array, obstacle: Array, obstacle_slope: Array,
+    node: Array, node_slope: Array,
+    # scratch: cells, and the particles in cell order
+    cell: Array, count: Array, start: Array, order: Array,
+    xs: Array, vs: Array, rs: Array, rs_new: Array, ms: Array,
+):  # fmt: skip
+    """All substeps of a frame, parallel over scenes: for a CPU, where waking threads costs more than a small scene's step."""
+    for b in range(scene_ptr.shape[0] - 1):
+        for elapsed_steps in range(n_steps):
+            advance_scenes(
+                b, b + 1, dim, elapsed_steps, constants, x, v, rho, mass, scene, driven, gravity, viscosity, lower, extent, wall, scene_ptr,
+        cell_number, cell_size, cell_offset, box, box_slope, obstacle_ptr, obstacle_kind, obstacle_size, obstacle,
+        obstacle_slope, node, node_slope, cell, count, start, order, xs, vs, rs, rs_new, ms,
+            )  # fmt: skip

@@ -67,7 +67,9 @@ def board_of(read: Sequence[Mapping[str, Any]]) -> list[Entry]:
 
     The newest record sets what is ranked; rows of other versions are shown and not ranked.
     """
-    entries = [entry for r in sorted(read, key=lambda r: r["created"]) for entry in _entries(r)]
+    dated = sorted(read, key=lambda r: r["created"])
+    speeds = {(_comparable(r, s["domain"]), s["domain"], s["model"]): s for r in dated for s in reversed(r["speed"])}
+    entries = [entry for r in dated for entry in _entries(r, speeds)]
     groups: dict[tuple[str, str, str], list[Entry]] = {}
     for entry in entries:
         groups.setdefault((entry.row["track"], entry.row["domain"], entry.row["split"]), []).append(entry)
@@ -77,17 +79,14 @@ def board_of(read: Sequence[Mapping[str, Any]]) -> list[Entry]:
 
 def error(row: Mapping[str, Any]) -> float:
     """What rows are sorted by: position RMSE at frame 20, at the last frame of a shorter horizon, infinite without any."""
-    found = interval(row)
-    return math.inf if found is None else found[0]
+    held = row["position_rmse_20"] or row["position_rmse_last"]
+    return math.inf if held is None else float(held["value"])
 
 
 def interval(row: Mapping[str, Any]) -> tuple[float, float, float] | None:
-    """Value, low and high end of the error that a row is ranked by; the ends are the value where one scene alone is known."""
+    """Value, low and high end of the error that a row is ranked by; None without one, or where a single scene gives no ends."""
     held = row["position_rmse_20"] or row["position_rmse_last"]
-    if held is None:
-        return None
-    value = held["value"]
-    return value, value if held["low"] is None else held["low"], value if held["high"] is None else held["high"]
+    return None if held is None or held["low"] is None else (held["value"], held["low"], held["high"])
 
 
 def _ranked(entries: Sequence[Entry]) -> list[Entry]:
@@ -111,14 +110,16 @@ def _ranked(entries: Sequence[Entry]) -> list[Entry]:
     return placed
 
 
-def _entries(record: Mapping[str, Any]) -> list[Entry]:
+def _entries(record: Mapping[str, Any], speeds: Mapping[tuple[str, str, str], Any]) -> list[Entry]:
+    """The rows of one record; a speed may come from another record made under the same conditions."""
     cards = {(c["domain"], c["card"]["name"]): c["card"] for c in record["contestants"]}
-    speeds = {(s["domain"], s["model"]): s for s in reversed(record["speed"])}
+    own = {(s["domain"], s["model"]): s for s in reversed(record["speed"])}
     made = []
     for score in record["scores"]:
         who = (score["domain"], score["model"])
-        row = _row(record, score, cards[who], speeds.get(who))
-        made.append(Entry(row, _comparable(record, score["domain"])))
+        key = _comparable(record, score["domain"])
+        speed = own.get(who) or speeds.get((key, *who))
+        made.append(Entry(_row(record, score, cards[who], speed), key))
     return made
 
 

@@ -1,0 +1,87 @@
+"""A record put together from what was measured: the same form for a whole run, a score alone and a timing alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..contracts import Domain, Track
+from . import curves, environment
+from . import record as records
+from ._metric import every_metric
+from .contestants import Contestant
+from .score import Score
+from .summary import summarise
+
+
+def failure(stage: str, domain: str, error: str, **where: Any) -> dict[str, Any]:
+    """One entry of a record's failures; `where` may say split, model and seed."""
+    blank = {"split": None, "model": None, "seed": None}
+    return {"stage": stage, "domain": domain, **blank, **where, "error": error[:500]}
+
+
+def failures_of(scores: Sequence[Score]) -> list[dict[str, Any]]:
+    """The failures among some scores."""
+    lost = [s for s in scores if s.failure is not None]
+    return [failure("score", s.domain, s.failure or "", split=s.split, model=s.model, seed=s.seed) for s in lost]
+
+
+def write_record(
+    folder: Path | None,
+    *,
+    track: Track,
+    device: str,
+    domains: Sequence[Domain],
+    manifests: Mapping[str, str],
+    contestants: Mapping[str, Sequence[Contestant]],
+    scores: Sequence[Score],
+    speed: Sequence[Mapping[str, Any]],
+    seconds: Mapping[str, float],
+    failures: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Build a record, write it and the curves into `folder` unless that is None, and return it.
+
+    Mappings are by domain name; `manifests` lacks the domains whose data were not read from disk.
+    """
+    made = records.new(
+        track=dataclasses.asdict(track),
+        command=environment.command(),
+        device=device,
+        environment=environment.environment(device),
+        versions=environment.versions(),
+        metrics=[{"id": m.id, "unit": m.unit, "better": m.better, "domains": list(m.domains)} for m in every_metric()],
+        domains=[_about(d, track, manifests.get(d.name)) for d in domains],
+        contestants=[
+            {"domain": name, "seed": c.seed, "card": c.model.card.to_dict()}
+            for name, found in contestants.items()
+            for c in found
+        ],
+        scores=[row for d in domains for row in _summary(d, contestants[d.name], scores)],
+        speed=list(speed),
+        stages=[{"name": n, "seconds": s, "budget": track.stage_budget.get(n)} for n, s in seconds.items()],
+        failures=list(failures),
+    )
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        curves.write(folder / records.CURVES, scores)
+        records.write(folder, made)
+    return made
+
+
+def _summary(domain: Domain, contestants: Sequence[Contestant], scores: Sequence[Score]) -> list[dict[str, Any]]:
+    kinds = {c.name: c.model.card.kind for c in contestants}
+    return summarise([s for s in scores if s.domain == domain.name], kinds, every_metric(), domain.trust_threshold)
+
+
+def _about(domain: Domain, track: Track, manifest: str | None) -> dict[str, Any]:
+    return {
+        "name": domain.name,
+        "generator_version": domain.version,
+        "data_manifest": manifest,
+        "frame_interval": domain.frame_interval,
+        "trust_threshold": domain.trust_threshold,
+        "observable": domain.observable_name,
+        "recipe": dataclasses.asdict(domain.recipe(track.size)),
+    }

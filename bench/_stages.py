@@ -1,0 +1,87 @@
+"""Finished stages of a run on disk: reused when, and only when, their inputs are the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..contracts import MisuseError
+from . import curves
+from .record import dumps, write_text
+from .score import Score
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a stage gave and how long it took when it ran."""
+
+    result: Any
+    seconds: float
+
+
+def stage(folder: Path, name: str, inputs: Mapping[str, Any], work: Callable[[], Any]) -> Done:
+    """The result (plain data) of a stage: from FOLDER/NAME.json if it ran on these inputs before, else by doing the work."""
+    path = folder / f"{name}.json"
+    wanted = _hash(inputs)
+    held = _held(path)
+    if held is not None and held.get("inputs") == wanted:
+        return Done(held["result"], held["seconds"])
+    started = time.perf_counter()
+    result = work()
+    seconds = time.perf_counter() - started
+    text = dumps({"inputs": wanted, "seconds": seconds, "result": result})
+    write_text(path, text)
+    return Done(json.loads(text)["result"], seconds)
+
+
+def _hash(inputs: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def _held(path: Path) -> dict[str, Any] | None:
+    """A stage's file; None for one that is missing or torn, which means that the stage has to run."""
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return held if isinstance(held, dict) else None
+
+
+def score_stage(
+    folder: Path, name: str, inputs: Mapping[str, Any], work: Callable[[], Sequence[Score]]
+) -> tuple[list[Score], float]:
+    """As `stage`, for scores: their curves lie beside the file as Parquet, written first."""
+    table = folder / f"{name}.parquet"
+
+    def run() -> list[dict[str, Any]]:
+        scores = work()
+        folder.mkdir(parents=True, exist_ok=True)
+        curves.write(table, scores)
+        return [_plain(s) for s in scores]
+
+    for _ in range(2):
+        done = stage(folder, name, inputs, run)
+        try:
+            held = {(s.model, s.seed): s.curves for s in curves.read(table)}
+            return [_score(s, held.get((s["model"], s["seed"]), {})) for s in done.result], done.seconds
+        except MisuseError:  # the table was lost or torn since: measure again
+            (folder / f"{name}.json").unlink(missing_ok=True)
+    raise MisuseError(f"{table} cannot be read back; is the disk full?")
+
+
+def _plain(score: Score) -> dict[str, Any]:
+    fields = {f.name: getattr(score, f.name) for f in dataclasses.fields(score) if f.name != "curves"}
+    return fields | {"diverged_at": None if score.diverged_at is None else score.diverged_at.tolist()}
+
+
+def _score(plain: Mapping[str, Any], held: dict[str, np.ndarray]) -> Score:
+    diverged = None if plain["diverged_at"] is None else np.array(plain["diverged_at"])
+    return Score(**{**plain, "diverged_at": diverged, "curves": held})

@@ -1,0 +1,179 @@
+"""`score` and `speed` of models named by a user: one domain, one record. `run` does all of it for every contestant."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..contracts import Domain, MisuseError, Model, PhysicsCheck, Recipe, Track, Trajectory, registry, stack
+from ..contracts import track as track_named
+from . import environment
+from ._assemble import failure, failures_of, write_record
+from .clock import Effort
+from .contestants import REFERENCE, Contestant, resolve
+from .score import Score, prepare, score_case
+from .speed import speed_case
+
+Progress = Callable[[int, int], None]
+
+
+def score(
+    models: Sequence[str | Path | Model],
+    data: str | Path,
+    out: str | Path | None = None,
+    *,
+    domain: str | Domain | None = None,
+    track: str | Track | None = None,
+    splits: Sequence[str] | None = None,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Score models on one domain's data; returns the record, and writes it with its curves into `out` when given.
+
+    A model is a Model, a folder of weights, the name of a surrogate that needs no training, a rung of the ladder, or
+    "reference". Domain and track default to those of the data; `splits` to all but train and valid.
+
+    Raises MisuseError for an unknown model, split or device, and for data that are not a data set.
+    """
+    from ..datasets import load, manifest_hash
+
+    folder = Path(data)
+    config = data_config(folder)
+    kind = registry.domain(config["domain"] if domain is None else domain)
+    chosen_track = _track(config["track"] if track is None else track)
+    recipe = kind.recipe(chosen_track.size)
+    who = _contestants(models, kind, recipe, chosen_track, environment.require_device(device))
+    chosen = _splits(config, splits)
+    started, scores = time.perf_counter(), list[Score]()
+    for k, split in enumerate(chosen):
+        case = prepare(kind, split, load(folder, split, device), recipe, device=device)
+        scores += score_case(case, who, progress=progress and (lambda i, n, k=k: progress(k * n + i, len(chosen) * n)))
+    return write_record(
+        None if out is None else Path(out),
+        track=chosen_track,
+        device=device,
+        domains=[kind],
+        manifests={kind.name: manifest_hash(folder)},
+        contestants={kind.name: who},
+        scores=scores,
+        speed=[],
+        seconds={"score": time.perf_counter() - started},
+        failures=failures_of(scores),
+    )
+
+
+def speed(
+    models: Sequence[str | Path | Model],
+    out: str | Path | None = None,
+    *,
+    domain: str | Domain | None = None,
+    track: str | Track = "quick",
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Time models and the reference on one domain; returns the record, and writes it into `out` when given.
+
+    Models as for `score`; the domain defaults to the one that a folder of weights was trained on. Starts are the first
+    scenes of the split `test`.
+    """
+    kind = registry.domain(_domain_of(models) if domain is None else domain)
+    chosen_track = _track(track)
+    recipe = kind.recipe(chosen_track.size)
+    wanted = [REFERENCE, *(m for m in models if m != REFERENCE)]
+    who = _contestants(wanted, kind, recipe, chosen_track, environment.require_device(device))
+    started = time.perf_counter()
+    entries, failed = speed_case(
+        _starts(kind, recipe, chosen_track, device),
+        recipe.horizon,
+        who,
+        Effort(chosen_track.timing_samples, chosen_track.timing_sample_seconds),
+        batches=chosen_track.timing_batches,
+        progress=progress,
+    )
+    lost = {key: next(c for c in who if c.key == key) for key in failed}
+    return write_record(
+        None if out is None else Path(out),
+        track=chosen_track,
+        device=device,
+        domains=[kind],
+        manifests={},
+        contestants={kind.name: who},
+        scores=[],
+        speed=[{"domain": kind.name, **e} for e in entries],
+        seconds={"speed": time.perf_counter() - started},
+        failures=[failure("speed", kind.name, failed[k], model=c.name, seed=c.seed) for k, c in lost.items()],
+    )
+
+
+def validate(domain: str | Domain, full: bool = False) -> list[PhysicsCheck]:
+    """A simulator against physics: measured numbers and the bands they must lie in. `full` adds what takes minutes."""
+    return registry.domain(domain).validate(full=full)
+
+
+def data_config(folder: Path) -> dict[str, Any]:
+    """What a data set was made as: domain, track, size, numbers of trajectories; MisuseError for what is no data set."""
+    path = folder / "dataset.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))["config"]
+        return {name: config[name] for name in ("domain", "track", "size", "trajectories")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise MisuseError(
+            f"{folder} is not a data set; give the folder DOMAIN/ that `hedgefox generate` wrote"
+        ) from error
+
+
+def _track(track: str | Track) -> Track:
+    return track_named(track) if isinstance(track, str) else track
+
+
+def _splits(config: dict[str, Any], splits: Sequence[str] | None) -> list[str]:
+    held = list(config["trajectories"])
+    if splits is None:
+        return [s for s in held if s not in ("train", "valid")]
+    for split in splits:
+        if split not in held:
+            raise MisuseError(f"the data have no split {split!r}; one of {', '.join(held)} is right")
+    return list(splits)
+
+
+def _contestants(
+    models: Sequence[str | Path | Model], domain: Domain, recipe: Recipe, track: Track, device: str
+) -> list[Contestant]:
+    if not models:
+        raise MisuseError("no model was given; name at least one")
+    found = []
+    for spec in models:
+        if isinstance(spec, Model):
+            found.append(Contestant(spec, spec.card.seed))
+        else:
+            found.append(resolve(str(spec), domain, recipe, size=track.size, device=device))
+    keys = [c.key for c in found]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise MisuseError(f"model {key!r} was given twice; give each once")
+    return found
+
+
+def _domain_of(models: Sequence[str | Path | Model]) -> str:
+    for spec in models:
+        if isinstance(spec, str | Path) and (Path(spec) / "model.json").is_file():
+            found = json.loads((Path(spec) / "model.json").read_text()).get("domain")
+            if isinstance(found, str):
+                return found
+    raise MisuseError("which domain? give one with --domain, or a folder of weights trained on one")
+
+
+def _starts(domain: Domain, recipe: Recipe, track: Track, device: str) -> Trajectory:
+    """The past of the first test scenes, as many as the largest batch: the frames that every model sees."""
+    number = min(max(track.timing_batches), track.trajectories["test"])
+    start = stack([domain.sample_start(recipe, "test", k, track.root_seed) for k in range(number)]).to(device)
+    if recipe.past == 1:
+        return start
+    with torch.no_grad():
+        later = domain.reference(recipe, device).rollout(start, recipe.past - 1)
+    return start.followed_by(later)

@@ -389,6 +389,7 @@ def substeps_by_scene(
     xs: Array, vs: Array, rs: Array, rs_new: Array, ms: Array,
 ):  # fmt: skip
     """All substeps of a frame, parallel over scenes: for a CPU, where waking threads costs more than a small scene's step."""
+    ti.loop_config(block_dim=1)
     for b in range(scene_ptr.shape[0] - 1):
         for elapsed_steps in range(n_steps):
             advance_scenes(

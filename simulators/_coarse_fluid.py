@@ -1,0 +1,143 @@
+"""A cheaper fluid: restrict to fewer, larger particles, step those, carry the fine nodes along as tracers.
+
+Restriction: a lattice of the coarse spacing is laid over the box; the fullest cells, as many as conserve the fluid's volume,
+become one particle each, at the centroid and mean velocity of the fine particles in them. Prolongation: the fine nodes are
+advected by the coarse velocity (Heun's rule over a frame), interpolated with Shepard weights from the nearest particles. So
+every node keeps its identity and position RMSE is defined.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..contracts._ragged import pointer
+from ..contracts.card import ModelCard
+from ..contracts.model import Stepper, place_driven
+from ..contracts.scene import NodeType, Scene, Script
+from ..contracts.trajectory import Frame, Trajectory
+from ._sph import WATER_DENSITY, SphSettings, SphSolver, SphState
+
+NEIGHBOURS = 6
+"""Coarse particles that a tracer's velocity is interpolated from."""
+
+
+@dataclass(frozen=True)
+class CoarseState:
+    """The coarse particles and the fine nodes they carry."""
+
+    coarse: SphState
+    scene: Scene
+    tracer: Frame
+
+
+class CoarseFluid(Stepper[CoarseState]):
+    """The SPH solver at a coarser spacing, as a contestant on the fine nodes."""
+
+    def __init__(self, name: str, sph: SphSettings, device: str = "cpu") -> None:
+        self.solver = SphSolver(sph, device)
+        self._card = ModelCard(
+            name=name,
+            kind="ladder",
+            objective="none: equations of motion",
+            learning_algorithm="none",
+            architecture=(
+                f"δ-SPH, spacing {sph.spacing:g} m, {sph.substeps} substeps, c₀ {sph.sound_speed:g} m/s, fine nodes as tracers"
+            ),
+            domains=("fluid",),
+            source="Antuono et al. 2010; Fourtakas et al. 2019",
+        )
+
+    @property
+    def card(self) -> ModelCard:
+        """See ModelCard."""
+        return self._card
+
+    def encode(self, past: Trajectory) -> CoarseState:
+        """Restrict the last frame and relax its density."""
+        now = past.frame(-1)
+        scene, frame = restrict(past.scene, now, self.solver.settings.spacing)
+        state = self.solver.state(scene, frame.position, frame.velocity)
+        script = past.scene.script.starting_at(past.n_frames - 1)
+        return CoarseState(self.solver.relax(state, script), past.scene, now)
+
+    def advance(self, state: CoarseState, script: Script) -> CoarseState:
+        """Step the coarse particles by one frame and move the tracers with them."""
+        coarse = self.solver.advance(state.coarse, script)
+        scene, dt, tracer = state.scene, state.scene.frame_interval, state.tracer
+        before = interpolated(state.coarse, scene, tracer.position)
+        guess = tracer.position + dt * before
+        after = interpolated(coarse, scene, guess)
+        position = _kept_in_box(scene, script, tracer.position + 0.5 * dt * (before + after))
+        frame = place_driven(Frame(position, interpolated(coarse, scene, position)), scene, script)
+        return dataclasses.replace(state, coarse=coarse, tracer=frame)
+
+    def decode(self, state: CoarseState) -> Frame:
+        """The tracers."""
+        return state.tracer
+
+
+def restrict(scene: Scene, frame: Frame, spacing: float) -> tuple[Scene, Frame]:
+    """Replace the free nodes by particles of another spacing; driven nodes stay as they are."""
+    parts = [_restrict_one(scene, frame, b, spacing) for b in range(scene.n_scenes)]
+    sizes = torch.tensor([p["position"].shape[0] for p in parts], device=scene.device)
+    joined: dict[str, Any] = {k: torch.cat([p[k] for p in parts]) for k in parts[0]}
+    coarse = dataclasses.replace(
+        scene,
+        scene_ptr=pointer(sizes),
+        node_type=joined["node_type"],
+        mass=joined["mass"],
+        rest_position=joined["position"],
+        body_id=torch.full_like(joined["node_type"], -1),
+    )
+    return coarse, Frame(joined["position"], joined["velocity"])
+
+
+def _restrict_one(scene: Scene, frame: Frame, b: int, spacing: float) -> dict[str, Tensor]:
+    rows = torch.arange(int(scene.scene_ptr[b]), int(scene.scene_ptr[b + 1]), device=scene.device)
+    free, driven = rows[scene.free[rows]], rows[~scene.free[rows]]
+    x, v, m = frame.position[free], frame.velocity[free], scene.mass[free]
+    if not bool(torch.isfinite(x).all()):
+        x, v = torch.full_like(x[:1], torch.nan), torch.full_like(v[:1], torch.nan)
+        m = m[:1]
+    cell = ((x - scene.bounds[b, 0]) / spacing).floor().to(torch.int64)
+    _, owner, count = torch.unique(cell, dim=0, return_inverse=True, return_counts=True)
+    number = max(1, round(float(m.sum()) / (WATER_DENSITY * spacing**scene.dim)))
+    fullest = torch.sort(count, descending=True, stable=True).indices[:number]
+    centre = torch.zeros((count.numel(), scene.dim), dtype=x.dtype, device=x.device).index_add_(0, owner, x)
+    speed = torch.zeros_like(centre).index_add_(0, owner, v)
+    share = float(m.sum()) / fullest.numel()
+    kept = count[fullest].unsqueeze(1)
+    return {
+        "position": torch.cat([centre[fullest] / kept, frame.position[driven]]),
+        "velocity": torch.cat([speed[fullest] / kept, frame.velocity[driven]]),
+        "mass": torch.cat([torch.full_like(fullest, 1, dtype=m.dtype) * share, scene.mass[driven]]),
+        "node_type": torch.cat([torch.full_like(fullest, int(NodeType.FREE)), scene.node_type[driven]]),
+    }
+
+
+def interpolated(coarse: SphState, scene: Scene, position: Tensor) -> Tensor:
+    """Velocity of the coarse particles at the fine nodes, (N, D): Shepard mean over the NEIGHBOURS nearest of the scene."""
+    out = torch.empty_like(position)
+    fine, ptr = scene.scene_ptr.tolist(), coarse.scene.scene_ptr.tolist()
+    for b in range(scene.n_scenes):
+        x = coarse.position[ptr[b] : ptr[b + 1]].to(position.dtype)
+        v = coarse.velocity[ptr[b] : ptr[b + 1]].to(position.dtype)
+        for chunk in range(fine[b], fine[b + 1], 4096):
+            rows = slice(chunk, min(chunk + 4096, fine[b + 1]))
+            distance, nearest = torch.cdist(position[rows], x).topk(min(NEIGHBOURS, len(x)), largest=False)
+            weight = 1.0 / (distance.square() + 1e-8)
+            out[rows] = (v[nearest] * (weight / weight.sum(1, keepdim=True)).unsqueeze(-1)).sum(1)
+    return out
+
+
+def _kept_in_box(scene: Scene, script: Script, position: Tensor) -> Tensor:
+    """Clamp tracers to the solid sides of their box, which stands where script frame 1 says."""
+    low, high = (scene.bounds + script.box_offset[1].unsqueeze(1))[scene.node_scene].unbind(1)
+    solid = (scene.wall >= 2)[scene.node_scene]
+    inside = torch.where(solid[..., 0], torch.maximum(position, low), position)
+    return torch.where(solid[..., 1], torch.minimum(inside, high), inside)

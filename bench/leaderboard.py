@@ -68,7 +68,7 @@ def board_of(read: Sequence[Mapping[str, Any]]) -> list[Entry]:
     The newest record sets what is ranked; rows of other versions are shown and not ranked.
     """
     dated = sorted(read, key=lambda r: r["created"])
-    speeds = {(_comparable(r, s["domain"]), s["domain"], s["model"]): s for r in dated for s in reversed(r["speed"])}
+    speeds = {(_timed_alike(r, s["domain"]), s["domain"], s["model"]): s for r in dated for s in reversed(r["speed"])}
     entries = [entry for r in dated for entry in _entries(r, speeds)]
     groups: dict[tuple[str, str, str], list[Entry]] = {}
     for entry in entries:
@@ -118,7 +118,7 @@ def _entries(record: Mapping[str, Any], speeds: Mapping[tuple[str, str, str], An
     for score in record["scores"]:
         who = (score["domain"], score["model"])
         key = _comparable(record, score["domain"])
-        speed = own.get(who) or speeds.get((key, *who))
+        speed = own.get(who) or speeds.get((_timed_alike(record, score["domain"]), *who))
         made.append(Entry(_row(record, score, cards[who], speed), key))
     return made
 
@@ -159,6 +159,14 @@ def _comparable(record: Mapping[str, Any], domain: str) -> str:
     about = next(d for d in record["domains"] if d["name"] == domain)
     metrics = sorted(m["id"] for m in record["metrics"])
     return json.dumps([record["suite"]["version"], metrics, record["track"], about], sort_keys=True)
+
+
+def _timed_alike(record: Mapping[str, Any], domain: str) -> str:
+    """Equal for records whose timings may stand beside each other's scores: same code, track, generator and machine."""
+    about = next(d for d in record["domains"] if d["name"] == domain)
+    machine = [record["device"], record["environment"]["cpu_model"], record["environment"].get("device_name")]
+    suite = record["suite"]["version"]
+    return json.dumps([suite, record["track"], about["generator_version"], about["recipe"], machine], sort_keys=True)
 
 
 HEADINGS = (

@@ -46,13 +46,17 @@ def score(
     config = data_config(folder)
     kind = registry.domain(config["domain"] if domain is None else domain)
     chosen_track = _track(config["track"] if track is None else track)
+    if chosen_track.size != config["size"]:
+        raise MisuseError(
+            f"the data are of size {config['size']!r}; track {chosen_track.name!r} is of {chosen_track.size!r}"
+        )
     recipe = kind.recipe(chosen_track.size)
     who = _contestants(models, kind, recipe, chosen_track, environment.require_device(device))
     chosen = _splits(config, splits)
     started, scores = time.perf_counter(), list[Score]()
     for k, split in enumerate(chosen):
         case = prepare(kind, split, load(folder, split, device), recipe, device=device)
-        scores += score_case(case, who, progress=progress and (lambda i, n, k=k: progress(k * n + i, len(chosen) * n)))
+        scores += score_case(case, who, progress=_part(progress, k, len(chosen)))
     return write_record(
         None if out is None else Path(out),
         track=chosen_track,
@@ -125,6 +129,13 @@ def data_config(folder: Path) -> dict[str, Any]:
         raise MisuseError(
             f"{folder} is not a data set; give the folder DOMAIN/ that `hedgefox generate` wrote"
         ) from error
+
+
+def _part(progress: Progress | None, part: int, parts: int) -> Progress | None:
+    """Progress within one of several equal parts, told as progress of the whole."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(part * total + done, parts * total)
 
 
 def _track(track: str | Track) -> Track:

@@ -1,0 +1,7 @@
+"""`python -m hedgefox VERB`."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,496 @@
+"""`hedgefox VERB`: parses, calls, prints. Results go to stdout and all else to stderr; heavy imports happen inside the verbs."""
+
+from __future__ import annotations
+
+import os
+
+# Before torch is imported: OpenMP threads that spin while idle starve a shared machine.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("ENABLE_TAICHI_HEADER_PRINT", "0")
+
+import argparse
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ._terminal import Answer, as_pairs, print_answer, progress_bar, show_lines, show_table, stdout_kept_clean
+
+OK, DID_NOT_HOLD, MISUSE, INTERRUPTED = 0, 1, 2, 130
+
+EXAMPLES = """\
+examples:
+  hedgefox run --track quick --out runs/quick
+  hedgefox leaderboard runs/quick
+  hedgefox compare persistence linear runs/quick
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, but misuse is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(MISUSE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+# -- parsing -----------------------------------------------------------------------------------------------------------
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = _Parser(
+        prog="hedgefox",
+        description="Benchmark suite for neural physics surrogates: accuracy, speed-up and size under one measure.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="store_true", help="print the version and exit")
+    verbs = top.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
+    for add in (
+        _list,
+        _doctor,
+        _generate,
+        _verify,
+        _train,
+        _score,
+        _speed,
+        _run,
+        _leaderboard,
+        _compare,
+        _report,
+        _validate,
+    ):
+        add(verbs)
+    return top
+
+
+def _verb(verbs: Any, name: str, what: str, example: str, work: Callable[[argparse.Namespace], Answer]) -> _Parser:
+    made: _Parser = verbs.add_parser(
+        name,
+        help=what,
+        description=what[0].upper() + what[1:] + ".",
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--json", action="store_true", help="strict JSON on stdout, all else on stderr")
+    made.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    made.set_defaults(work=work)
+    return made
+
+
+def _device(made: _Parser) -> None:
+    made.add_argument("--device", default="cpu", metavar="DEVICE", help="cpu or cuda (default: cpu)")
+
+
+def _folder(made: _Parser, flag: str, what: str) -> None:
+    made.add_argument(flag, required=True, type=Path, metavar="DIR", help=what)
+
+
+def _count(text: str) -> int:
+    """A number of at least 1."""
+    return _at_least(text, 1)
+
+
+def _seed(text: str) -> int:
+    """A number of at least 0."""
+    return _at_least(text, 0)
+
+
+def _at_least(text: str, least: int) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+    if number < least:
+        raise argparse.ArgumentTypeError(f"{number} is too small; {least} or more is right")
+    return number
+
+
+# -- the verbs ---------------------------------------------------------------------------------------------------------
+
+
+def _list(verbs: Any) -> None:
+    made = _verb(verbs, "list", "what there is: domains, models, metrics or tracks", "hedgefox list models", do_list)
+    made.add_argument("what", choices=("domains", "models", "metrics", "tracks"))
+
+
+def do_list(args: argparse.Namespace) -> Answer:
+    """Names and the few facts that tell them apart."""
+    rows = {"domains": _domains, "models": _models, "metrics": _metrics, "tracks": _tracks}[args.what]()
+    return Answer({args.what: rows}, lambda console: show_table(console, rows))
+
+
+def _domains() -> list[dict[str, Any]]:
+    from .contracts import registry
+
+    found = [registry.domain(name) for name in registry.names("simulators")]
+    names = ("name", "version", "frame_interval", "trust_threshold", "observable_name", "families")
+    return [{n: getattr(d, n) for n in names} for d in found]
+
+
+def _models() -> list[dict[str, Any]]:
+    from . import surrogates
+    from .contracts import registry
+
+    files = {name: registry.module("surrogates", name, "model") for name in surrogates.names()}
+    return [
+        {"name": n, "kind": f.KIND, "domains": list(f.DOMAINS), "trainable": surrogates.trainable(n)}
+        for n, f in files.items()
+    ]
+
+
+def _metrics() -> list[dict[str, Any]]:
+    from .bench._metric import every_metric
+
+    return [{"id": m.id, "unit": m.unit, "better": m.better, "domains": list(m.domains)} for m in every_metric()]
+
+
+def _tracks() -> list[dict[str, Any]]:
+    from .contracts.track import TRACKS
+
+    found = [make() for make in TRACKS.values()]
+    names = ("name", "machine", "size", "training_steps", "trajectories", "stage_budget")
+    return [{n: getattr(t, n) for n in names} for t in found]
+
+
+def _doctor(verbs: Any) -> None:
+    _verb(verbs, "doctor", "what this machine can do and what is missing", "hedgefox doctor", do_doctor)
+
+
+def do_doctor(args: argparse.Namespace) -> Answer:
+    """Devices, versions, memory; does not hold when a needed library is missing."""
+    from .bench.environment import doctor
+
+    found = doctor()
+    flat = {**found, **found["environment"], **found["versions"]}
+    rows = [{"what": k, "found": v} for k, v in flat.items() if not isinstance(v, dict)]
+    return Answer(found, lambda console: show_table(console, rows), holds=not found["missing"])
+
+
+def _generate(verbs: Any) -> None:
+    example = "hedgefox generate fluid --track quick --out data"
+    made = _verb(
+        verbs, "generate", "simulate a domain's data for a track; the same command resumes", example, do_generate
+    )
+    made.add_argument("domain", metavar="DOMAIN")
+    made.add_argument("--track", required=True, metavar="T")
+    _folder(made, "--out", "data go to DIR/DOMAIN")
+    made.add_argument("--workers", type=_count, default=1, metavar="N", help="processes that simulate (default: 1)")
+    _device(made)
+
+
+def do_generate(args: argparse.Namespace) -> Answer:
+    """Simulate into shards."""
+    from .contracts import track
+    from .datasets import generate, manifest_hash
+
+    with progress_bar() as tell:
+        folder = generate(
+            args.domain, track(args.track), args.out, workers=args.workers, device=args.device,
+            progress=lambda done, total: tell(f"generate {args.domain}", done, total),
+        )  # fmt: skip
+    data = {"folder": str(folder), "manifest": manifest_hash(folder)}
+    return Answer(data, lambda console: show_lines(console, f"{folder}", f"manifest {data['manifest']}"))
+
+
+def _verify(verbs: Any) -> None:
+    what = "prove data sound: hashes, schema, finiteness, physics"
+    _verb(verbs, "verify", what, "hedgefox verify data/fluid", do_verify).add_argument(
+        "folder", type=Path, metavar="DIR"
+    )
+
+
+def do_verify(args: argparse.Namespace) -> Answer:
+    """Every problem found; holds when there is none."""
+    from .datasets import verify
+
+    problems = [{"path": str(p.path), "what": p.what} for p in verify(args.folder)]
+    lines = [f"{p['path']}: {p['what']}" for p in problems] or [f"{args.folder} is sound"]
+    return Answer({"problems": problems}, lambda console: show_lines(console, *lines), holds=not problems)
+
+
+def _train(verbs: Any) -> None:
+    example = "hedgefox train linear --track quick --seed 0 --data data/fluid --out weights/linear"
+    made = _verb(verbs, "train", "train a model on a domain's data; the same command resumes", example, do_train)
+    made.add_argument("model", metavar="MODEL")
+    made.add_argument("--domain", metavar="D", help="default: that of the data")
+    made.add_argument("--track", required=True, metavar="T")
+    made.add_argument("--seed", type=_seed, default=0, metavar="S")
+    _folder(made, "--data", "the folder DIR/DOMAIN that generate wrote")
+    _folder(made, "--out", "weights, log and card go here")
+    _device(made)
+
+
+def do_train(args: argparse.Namespace) -> Answer:
+    """Train and save."""
+    from .bench.environment import require_device
+    from .bench.verbs import data_config
+    from .contracts import MisuseError, track
+    from .surrogates import train
+
+    of_data = data_config(args.data)["domain"]
+    if args.domain not in (None, of_data):
+        raise MisuseError(f"the data are of domain {of_data!r}; --domain says {args.domain!r}")
+    device = require_device(args.device)
+    with progress_bar() as tell:
+        model = train(
+            args.model, of_data, args.data, track(args.track), seed=args.seed, out=args.out, device=device,
+            progress=lambda done, total, *_: tell(f"train {args.model}", done, total),
+        )  # fmt: skip
+    card = model.card.to_dict()
+    return Answer({"folder": str(args.out), "card": card}, lambda console: show_table(console, as_pairs(card)))
+
+
+def _score(verbs: Any) -> None:
+    example = "hedgefox score linear persistence weights/linear --data data/fluid --out scores"
+    made = _verb(verbs, "score", "accuracy, per trajectory and frame", example, do_score)
+    made.add_argument(
+        "models", nargs="+", metavar="MODEL|WEIGHTS", help="a name, 'reference', a rung, or a folder of weights"
+    )
+    _folder(made, "--data", "the folder DIR/DOMAIN that generate wrote")
+    _folder(made, "--out", "record.json and curves.parquet go here")
+    made.add_argument("--track", metavar="T", help="default: that of the data")
+    made.add_argument(
+        "--split", action="append", metavar="SPLIT", help="may be repeated; default: test and out of distribution"
+    )
+    _device(made)
+
+
+def do_score(args: argparse.Namespace) -> Answer:
+    """Score and show the board of just these models."""
+    from .bench.verbs import score
+
+    with progress_bar() as tell:
+        record = score(
+            args.models, args.data, args.out, track=args.track, splits=args.split, device=args.device,
+            progress=lambda done, total: tell("score", done, total),
+        )  # fmt: skip
+    return _record_answer(record)
+
+
+def _speed(verbs: Any) -> None:
+    example = "hedgefox speed persistence linear --domain fluid --out speed"
+    made = _verb(verbs, "speed", "latency, throughput and memory, beside the reference simulator", example, do_speed)
+    made.add_argument("models", nargs="+", metavar="MODEL|WEIGHTS", help="a name, a rung, or a folder of weights")
+    made.add_argument("--domain", metavar="D", help="default: that of the weights")
+    made.add_argument("--track", default="quick", metavar="T", help="sets sizes and timing effort (default: quick)")
+    _folder(made, "--out", "record.json goes here")
+    _device(made)
+
+
+def do_speed(args: argparse.Namespace) -> Answer:
+    """Time, and show what was measured."""
+    from .bench.verbs import speed
+
+    with progress_bar() as tell:
+        record = speed(
+            args.models, args.out, domain=args.domain, track=args.track, device=args.device,
+            progress=lambda done, total: tell("speed", done, total),
+        )  # fmt: skip
+    return _record_answer(record)
+
+
+def _record_answer(record: dict[str, Any]) -> Answer:
+    """A record, shown as a board and a table of timings; does not hold when a contestant failed."""
+
+    def show(console: Any) -> None:
+        from .bench.leaderboard import board_of, print_board
+
+        print_board(board_of([record]), console)
+        if not record["scores"]:
+            show_table(console, [_speed_row(s) for s in record["speed"]])
+        _failures(console, record)
+
+    return Answer(record, show, holds=not record["failures"])
+
+
+def _speed_row(entry: dict[str, Any]) -> dict[str, Any]:
+    best = entry["throughput"]
+    return {
+        "model": entry["model"],
+        "latency [ms]": 1e3 * entry["latency"]["median_s"],
+        "core time [ms]": 1e3 * entry["latency"]["core_median_s"],
+        "best batch": best["batch"],
+        "nodes/s": best["nodes_per_s"],
+        "× reference": entry["speedup_reference"],
+        "peak memory [bytes]": entry["peak_memory_bytes"],
+    }
+
+
+def _failures(console: Any, record: dict[str, Any]) -> None:
+    show_lines(console, *(f"failed: {f['stage']} {f['domain']} {f['model']}: {f['error']}" for f in record["failures"]))
+
+
+def _run(verbs: Any) -> None:
+    example = "hedgefox run --track quick --out runs/quick"
+    made = _verb(
+        verbs, "run", "the whole track: data, training, scores, timing, board, report; resumable", example, do_run
+    )
+    made.add_argument("--track", required=True, metavar="T")
+    _folder(made, "--out", "everything goes here")
+    made.add_argument("--domain", action="append", metavar="D", help="may be repeated; default: all")
+    _device(made)
+
+
+def do_run(args: argparse.Namespace) -> Answer:
+    """Run everything; shows the board, the time of each stage beside its budget, and where the report is."""
+    from .bench import leaderboard
+    from .bench import record as records
+    from .bench.run import run
+
+    with progress_bar() as tell:
+        folder = run(args.track, args.out, domains=args.domain, device=args.device, progress=tell)
+    made = records.read(folder)
+    page = folder / "report" / "index.html"
+
+    def show(console: Any) -> None:
+        leaderboard.print_board(leaderboard.board(folder), console)
+        show_table(
+            console, [{"stage": s["name"], "seconds": s["seconds"], "budget": s["budget"]} for s in made["stages"]]
+        )
+        _failures(console, made)
+        show_lines(console, f"report: {page}")
+
+    data = {"out": str(folder), "report": str(page), "stages": made["stages"], "failures": made["failures"]}
+    return Answer(data | {"rows": leaderboard.rows(folder)}, show, holds=not made["failures"])
+
+
+def _leaderboard(verbs: Any) -> None:
+    what = "the board of all records under a folder"
+    _verb(verbs, "leaderboard", what, "hedgefox leaderboard runs/quick", do_leaderboard).add_argument(
+        "folder", type=Path, metavar="DIR"
+    )
+
+
+def do_leaderboard(args: argparse.Namespace) -> Answer:
+    """Rows, sorted and ranked."""
+    from .bench import leaderboard
+
+    entries = leaderboard.board(args.folder)
+    return Answer({"rows": [e.row for e in entries]}, lambda console: leaderboard.print_board(entries, console))
+
+
+def _compare(verbs: Any) -> None:
+    example = "hedgefox compare persistence linear runs/quick"
+    made = _verb(
+        verbs, "compare", "two contestants: the factors in which they differ, then their rows", example, do_compare
+    )
+    made.add_argument("a", metavar="A")
+    made.add_argument("b", metavar="B")
+    made.add_argument("folder", type=Path, metavar="DIR")
+
+
+def do_compare(args: argparse.Namespace) -> Answer:
+    """Card factors that differ first."""
+    from .bench.compare import compare
+
+    found = compare(args.a, args.b, args.folder)
+    fields = (
+        "position_rmse_1",
+        "position_rmse_20",
+        "position_rmse_last",
+        "trust_horizon",
+        "latency_ms",
+        "diverged_share",
+    )
+
+    def show(console: Any) -> None:
+        show_table(console, [{"factor": k, args.a: x, args.b: y} for k, (x, y) in found["differ"].items()])
+        for pair in found["rows"]:
+            show_lines(console, " · ".join(pair["a"][k] for k in ("domain", "split", "track")))
+            show_table(console, [{"": f, args.a: pair["a"][f], args.b: pair["b"][f]} for f in fields])
+
+    return Answer(found, show)
+
+
+def _report(verbs: Any) -> None:
+    made = _verb(
+        verbs, "report", "a page that opens from disk, made from records", "hedgefox report runs/quick", do_report
+    )
+    made.add_argument("folder", type=Path, metavar="DIR")
+    made.add_argument("--out", type=Path, metavar="DIR", help="default: DIR/report")
+
+
+def do_report(args: argparse.Namespace) -> Answer:
+    """Write the page."""
+    from .bench.report import report
+
+    page = report(args.folder, args.out)
+    return Answer({"report": str(page)}, lambda console: show_lines(console, str(page)))
+
+
+def _validate(verbs: Any) -> None:
+    made = _verb(verbs, "validate", "a simulator against physics", "hedgefox validate fluid", do_validate)
+    made.add_argument("domain", metavar="DOMAIN")
+    made.add_argument("--full", action="store_true", help="also what takes minutes")
+
+
+def do_validate(args: argparse.Namespace) -> Answer:
+    """Measured against expected; holds when every row does."""
+    from .bench.verbs import validate
+
+    checks = validate(args.domain, full=args.full)
+    rows = [{"check": c.name, "measured": c.measured, "low": c.low, "high": c.high, "unit": c.unit, "expected": c.expected,
+             "source": c.source, "holds": c.holds} for c in checks]  # fmt: skip
+    holds = bool(rows) and all(c.holds for c in checks)
+    return Answer({"domain": args.domain, "checks": rows}, lambda console: show_table(console, rows), holds)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line; returns the exit code."""
+    top = parser()
+    try:
+        args = top.parse_args(arguments)
+    except SystemExit as done:
+        return int(done.code or 0)
+    if args.version:
+        from importlib.metadata import version
+
+        print(f"hedgefox {version('hedgefox')}")
+        return OK
+    if args.verb is None:
+        top.print_usage(sys.stderr)
+        print("hedgefox: which verb? (see hedgefox --help)", file=sys.stderr)
+        return MISUSE
+    return _carry_out(args)
+
+
+def _carry_out(args: argparse.Namespace) -> int:
+    from .contracts.errors import CheckFailed, MisuseError
+
+    try:
+        with stdout_kept_clean():
+            answer = args.work(args)
+        print_answer(answer, args.json)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return OK
+    except (MisuseError, OSError) as error:
+        return _complain(args, error, MISUSE)
+    except CheckFailed as error:
+        return _complain(args, error, DID_NOT_HOLD)
+    except Exception as error:  # ours to fix; the traceback is for us
+        return _complain(args, error, DID_NOT_HOLD)
+    return OK if answer.holds else DID_NOT_HOLD
+
+
+def _complain(args: argparse.Namespace, error: Exception, code: int) -> int:
+    from .contracts.errors import HedgefoxError
+
+    if args.debug:
+        traceback.print_exc()
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename or 'the output'}: {error.strerror}"
+    elif not isinstance(error, HedgefoxError):
+        text = f"{type(error).__name__}: {text} (--debug shows where)"
+    print(f"hedgefox {args.verb}: {text}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,316 @@
+"""Metrics: golden values by hand and in float64 numpy; masks, periodicity, divergence; and reductions that drop nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from hedgefox.bench import reduce
+from hedgefox.bench._metric import every_metric, metric, metrics_for
+from hedgefox.contracts import Domain, MisuseError, NodeType, Trajectory, Wall, single_scene, stack
+from torch import Tensor
+
+BOX = torch.tensor([[0.0, 0.0], [4.0, 3.0]])  # diagonal 5 m
+
+
+def make(
+    position: list[list[list[float]]],
+    velocity: list[list[list[float]]] | None = None,
+    *,
+    types: list[int] | None = None,
+    mass: list[float] | None = None,
+    wall: Tensor | None = None,
+    dt: float = 0.1,
+) -> Trajectory:
+    """A film of one scene from plain numbers (T, N, 2)."""
+    x = torch.tensor(position, dtype=torch.float32)
+    n = x.shape[1]
+    types = types or [0] * n
+    driven = torch.tensor(types) == NodeType.DRIVEN
+    scene = single_scene(
+        domain="fluid", frame_interval=dt, rest_position=torch.arange(2.0 * n).reshape(n, 2) / 100, bounds=BOX,
+        mass=torch.tensor(mass) if mass else 1.0, wall=wall, node_type=torch.tensor(types), n_frames=len(x),
+        node_position=x[:, driven],
+    )  # fmt: skip
+    v = torch.zeros_like(x) if velocity is None else torch.tensor(velocity, dtype=torch.float32)
+    return Trajectory(scene, x, v)
+
+
+def curve(name: str, truth: Trajectory, predicted: Trajectory, domain: Domain) -> np.ndarray:
+    return metric(name).evaluate(truth, predicted, domain)[metric(name).id]
+
+
+def moved(film: Trajectory, by: float = 0.01, seed: int = 0) -> Trajectory:
+    noise = torch.Generator().manual_seed(seed)
+    shift = by * torch.randn(film.position.shape, generator=noise)
+    return dataclasses.replace(film, position=film.position + shift, velocity=film.velocity + shift)
+
+
+@pytest.mark.parametrize("m", every_metric(), ids=lambda m: m.id)
+def test_a_replay_of_the_truth_is_perfect_and_says_its_unit(m, ballistic, film) -> None:
+    got = m.evaluate(film, film, ballistic)[m.id]
+    assert got.shape == (film.n_frames, film.scene.n_scenes)
+    assert got.dtype == np.float64
+    said = got[~np.isnan(got)]
+    assert said.size or m.name == "event_f1"
+    assert (said == (1.0 if m.better == "higher" else 0.0)).all()
+    assert m.unit
+
+
+@pytest.mark.parametrize("m", [m for m in every_metric() if m.better == "lower"], ids=lambda m: m.id)
+def test_divergence_costs_the_cap_and_never_less_than_a_finite_error(m, ballistic, film) -> None:
+    finite = m.evaluate(film, moved(film), ballistic)[m.id]
+    x = film.position.clone()
+    x[5:, film.scene.node_scene == 1] = torch.nan
+    lost = m.evaluate(film, dataclasses.replace(film, position=x), ballistic)[m.id]
+    shown = ~np.isnan(lost)
+    assert (shown == ~np.isnan(finite)).all()
+    assert (lost[:5][shown[:5]] == 0).all(), "frames before divergence are judged as they are"
+    assert (lost[5:, [0, 2]][shown[5:, [0, 2]]] == 0).all(), "other scenes of the batch must not notice"
+    assert (lost[5:, 1][shown[5:, 1]] > 0).all()
+    assert (lost[5:, 1][shown[5:, 1]] >= finite[5:, 1][shown[5:, 1]]).all()
+
+
+@pytest.mark.parametrize("m", every_metric(), ids=lambda m: m.id)
+def test_scenes_are_judged_alone(m, ballistic, film) -> None:
+    answer = moved(film)
+    whole = m.evaluate(film, answer, ballistic)[m.id]
+    for b in range(film.scene.n_scenes):
+        alone = m.evaluate(film.select([b]), answer.select([b]), ballistic)[m.id]
+        np.testing.assert_allclose(alone[:, 0], whole[:, b], rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("m", [m for m in every_metric() if m.name != "invariant_drift"], ids=lambda m: m.id)
+def test_driven_nodes_are_never_averaged_in(m, film) -> None:
+    from .ballistic import BALLISTIC
+
+    class OfFree(type(BALLISTIC)):  # type: ignore[misc]
+        def observable(self, film: Trajectory) -> Tensor:
+            return torch.where(film.scene.free.unsqueeze(-1), film.position, 0.0).sum(1).unsqueeze(1).expand(-1, 3, -1)
+
+    answer = dataclasses.replace(film, position=film.position.clone(), velocity=film.velocity.clone())
+    answer.position[:, film.scene.driven_nodes] += 0.3
+    answer.velocity[:, film.scene.driven_nodes] += 0.3
+    got = m.evaluate(film, answer, OfFree())[m.id]
+    assert (got[~np.isnan(got)] == (1.0 if m.better == "higher" else 0.0)).all()
+
+
+def test_position_rmse_by_hand(ballistic) -> None:
+    truth = make([[[0, 0], [1, 1], [2, 2]], [[0, 0], [1, 1], [2, 2]]], types=[0, 0, 1])
+    answer = make([[[0.3, 0.4], [1, 1], [2, 2]], [[0, 0], [1, 4], [2, 2]]], types=[0, 0, 1])
+    got = curve("position_rmse", truth, answer, ballistic)
+    np.testing.assert_allclose(got[:, 0], [math.sqrt((0.3**2 + 0.4**2) / 2), math.sqrt(9 / 2)], rtol=1e-6)
+
+
+def test_position_rmse_is_exact_to_float64_far_from_the_origin(ballistic) -> None:
+    rng = np.random.default_rng(3)
+    a, b = (rng.uniform(0, 3, (4, 500, 2)).astype(np.float32) for _ in range(2))
+    got = curve("position_rmse", make(a.tolist()), make(b.tolist()), ballistic)
+    expected = np.sqrt(((a.astype(np.float64) - b.astype(np.float64)) ** 2).sum(-1).mean(-1))
+    np.testing.assert_allclose(got[:, 0], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["position_rmse", "centre_of_mass_error", "chamfer"])
+def test_distances_go_the_short_way_round_a_periodic_box(name: str, ballistic) -> None:
+    wall = torch.tensor([[int(Wall.PERIODIC)] * 2, [int(Wall.NO_SLIP)] * 2])
+    truth, answer = make([[[0.1, 1.0]]], wall=wall), make([[[3.9, 1.0]]], wall=wall)
+    assert curve(name, truth, answer, ballistic)[0, 0] == pytest.approx(0.2, rel=1e-5)
+    outside = make([[[-0.1, 1.0]]], wall=wall)
+    assert curve(name, truth, outside, ballistic)[0, 0] == pytest.approx(0.2, rel=1e-5)
+    closed = curve(name, make([[[0.1, 1.0]]]), make([[[3.9, 1.0]]]), ballistic)
+    assert closed[0, 0] == pytest.approx(3.8, rel=1e-5)
+
+
+def test_no_error_exceeds_the_diagonal(ballistic) -> None:
+    got = curve("position_rmse", make([[[0, 0]]]), make([[[30, 0]]]), ballistic)
+    assert got[0, 0] == pytest.approx(5.0)
+
+
+def test_velocity_rmse_by_hand(ballistic) -> None:
+    still = [[[0, 0], [1, 1]]]
+    got = curve("velocity_rmse", make(still, [[[0, 0], [1, 0]]]), make(still, [[[3, 0], [1, 4]]]), ballistic)
+    assert got[0, 0] == pytest.approx(math.sqrt(25 / 2))
+
+
+def test_kinetic_energy_error_by_hand(ballistic) -> None:
+    """True energies 1 J and 9 J; predicted 4 J and 0 J; the scale is the film's largest, 9 J."""
+    still = [[[0, 0]], [[0, 0]]]
+    truth = make(still, [[[1, 0]], [[3, 0]]], mass=[2.0])
+    answer = make(still, [[[0, 2]], [[0, 0]]], mass=[2.0])
+    np.testing.assert_allclose(curve("kinetic_energy_error", truth, answer, ballistic)[:, 0], [3 / 9, 1.0], rtol=1e-6)
+
+
+def test_kinetic_energy_error_is_finite_for_a_scene_at_rest(ballistic) -> None:
+    """Floor: the speed that spends the trust threshold (0.02 m) in ten frames of 0.1 s."""
+    slow = 0.02 / (10 * 0.1)
+    truth, answer = make([[[0, 0]]]), make([[[0, 0]]], [[[slow, 0]]])
+    assert curve("kinetic_energy_error", truth, answer, ballistic)[0, 0] == pytest.approx(1.0, rel=1e-5)
+
+
+def test_observable_error_by_hand(ballistic) -> None:
+    """The ballistic observable is the centre of mass: off by (0.3, 0.4), over two values."""
+    truth, answer = make([[[1, 1], [2, 2]]]), make([[[1.3, 1.4], [2.3, 2.4]]])
+    assert curve("observable_error", truth, answer, ballistic)[0, 0] == pytest.approx(0.5 / math.sqrt(2), rel=1e-5)
+
+
+def test_what_answers_with_its_own_nodes_is_judged_on_the_observable_alone(ballistic) -> None:
+    truth, coarse = make([[[1, 1], [2, 2]]]), make([[[1.5, 1.9]]])
+    assert curve("observable_error", truth, coarse, ballistic)[0, 0] == pytest.approx(0.4 / math.sqrt(2), rel=1e-5)
+    assert curve("centre_of_mass_error", truth, coarse, ballistic)[0, 0] == pytest.approx(0.4, rel=1e-5)
+    for name in ("position_rmse", "velocity_rmse"):
+        assert np.isnan(curve(name, truth, coarse, ballistic)).all()
+
+
+def test_centre_of_mass_error_weighs_by_mass(ballistic) -> None:
+    truth = make([[[0, 0], [1, 1]]], mass=[1.0, 3.0])
+    answer = make([[[0.8, 0], [1, 1]]], mass=[1.0, 3.0])
+    assert curve("centre_of_mass_error", truth, answer, ballistic)[0, 0] == pytest.approx(0.2, rel=1e-5)
+
+
+def test_penetration_is_the_excess_over_the_truths_own(ballistic) -> None:
+    truth = make([[[-0.1, 1], [1, 1]], [[0.5, 1], [1, 1]]])
+    answer = make([[[0.1, 1], [1, -0.4]], [[0.5, 1], [1, 1]]])
+    np.testing.assert_allclose(curve("penetration", truth, answer, ballistic)[:, 0], [0.3, 0.0], atol=1e-6)
+
+
+def test_invariant_drift_by_hand() -> None:
+    from .ballistic import BALLISTIC
+
+    class Sums(type(BALLISTIC)):  # type: ignore[misc]
+        def invariants(self, film: Trajectory) -> dict[str, Tensor]:
+            return {"x [m]": film.position[..., 0].sum(1, keepdim=True), "nothing": torch.zeros(film.n_frames, 1)}
+
+    got = curve("invariant_drift", make([[[1, 0]], [[2, 0]]]), make([[[1, 0]], [[3, 0]]]), Sums())
+    np.testing.assert_allclose(got[:, 0], [0.0, 0.5 * 1 / (2 + 3)], rtol=1e-6)
+
+
+def test_chamfer_by_hand_ignores_who_is_who(ballistic) -> None:
+    """Swapped particles cost nothing; then nearest distances 0.5, 0 one way and 0.5, 0 the other: mean 0.25."""
+    truth = make([[[0, 0], [2, 0]], [[0, 0], [2, 0]]])
+    answer = make([[[2, 0], [0, 0]], [[2, 0], [0.3, 0.4]]])
+    np.testing.assert_allclose(curve("chamfer", truth, answer, ballistic)[:, 0], [0.0, 0.25], atol=1e-6)
+
+
+class Flags:
+    """Labels straight from the first coordinate: it holds where x > 1."""
+
+    def events(self, film: Trajectory) -> dict[str, Tensor]:
+        return {"x": film.position[:, :1, 0] > 1}
+
+
+def flags(*onsets: int, n: int = 12) -> Trajectory:
+    """A film whose label holds for one frame at each onset."""
+    return make([[[2.0 if t in onsets else 0.0, 0.0]] for t in range(n)])
+
+
+@pytest.mark.parametrize(
+    ("true", "claimed", "tp", "fp", "fn"),
+    [
+        ((5,), (7,), 1, 0, 0),  # within two frames
+        ((5,), (8,), 0, 1, 1),  # three frames late
+        ((5,), (3, 7), 1, 1, 0),  # each true event is found once
+        ((3, 6), (5,), 1, 0, 1),
+        ((3, 6), (5, 8), 2, 0, 0),  # earliest first pairs both
+        ((), (4,), 0, 1, 0),
+        ((0,), (), 0, 0, 0),  # already holds in the first new frame: nothing to predict
+    ],
+)
+def test_event_counts_by_hand(true, claimed, tp, fp, fn) -> None:
+    got = metric("event_f1").evaluate(flags(*true), flags(*claimed), Flags())  # type: ignore[arg-type]
+    assert [int(got[f"event_f1@1/{k}"].sum()) for k in ("tp", "fp", "fn")] == [tp, fp, fn]
+
+
+def test_events_are_matched_as_well_as_a_search_over_all_pairings_can() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        true, claimed = (sorted(2 * rng.choice(np.arange(1, 9), rng.integers(0, 5), replace=False)) for _ in range(2))
+        claimed = [t + 1 for t in claimed]
+        got = metric("event_f1").evaluate(flags(*true, n=20), flags(*claimed, n=20), Flags())  # type: ignore[arg-type]
+        few, many = sorted((list(true), list(claimed)), key=len)
+        best = max(
+            sum(abs(a - b) <= 2 for a, b in zip(few, p, strict=True)) for p in itertools.permutations(many, len(few))
+        )
+        assert int(got["event_f1@1/tp"].sum()) == best
+
+
+def test_f1_is_of_summed_counts_and_not_a_mean_of_scenes() -> None:
+    found = reduce.micro_f1({"tp": np.array([9.0, 0.0]), "fp": np.array([0.0, 1.0]), "fn": np.array([1.0, 1.0])})
+    assert found is not None
+    assert found.value == pytest.approx(18 / 21)
+    assert reduce.micro_f1({n: np.zeros(3) for n in ("tp", "fp", "fn")}) is None
+
+
+def test_after_divergence_no_event_is_claimed() -> None:
+    answer = flags(5)
+    answer.position[4:] = torch.nan
+    got = metric("event_f1").evaluate(flags(5), answer, Flags())  # type: ignore[arg-type]
+    assert [int(got[f"event_f1@1/{k}"].sum()) for k in ("tp", "fp", "fn")] == [0, 0, 1]
+
+
+def test_metrics_are_found_by_file_and_version(ballistic) -> None:
+    assert metric("position_rmse@1").id == "position_rmse@1"
+    with pytest.raises(MisuseError, match="position_rmse@1"):
+        metric("position_rmse@7")
+    with pytest.raises(MisuseError, match="chamfer"):
+        metric("nonsense")
+    assert "chamfer" not in [m.name for m in metrics_for("cloth")]
+
+
+# -- reductions --------------------------------------------------------------------------------------------------------
+
+
+def test_reductions_pick_the_named_frames() -> None:
+    curve = np.arange(1.0, 31.0)[:, None] * np.array([1.0, 10.0])
+    got = reduce.reductions(curve)
+    assert {k: None if v is None else v.tolist() for k, v in got.items() if k != "mean"} == {
+        "1": [1, 10], "5": [5, 50], "20": [20, 200], "50": None, "last": [30, 300],
+    }  # fmt: skip
+    assert got["mean"] is not None
+    assert got["mean"].tolist() == [15.5, 155]
+
+
+def test_trust_ends_at_the_first_frame_past_the_threshold() -> None:
+    curve = np.array([[0.1, 0.1, 0.3], [0.1, 0.3, 0.1], [0.2, 0.1, 0.1]])
+    assert reduce.trust_horizon(curve, 0.2).tolist() == [3, 1, 0]
+
+
+def test_estimates_keep_the_worst_scene_and_cover_the_truth() -> None:
+    values = np.array([1.0] * 9 + [100.0])
+    found = reduce.estimate(values)
+    assert found is not None
+    assert found.value == pytest.approx(10.9)
+    assert reduce.estimate(values) == found, "the generator is its own: twice the same"
+    rng = np.random.default_rng(1)
+    hits = 0
+    for _ in range(200):
+        e = reduce.estimate(rng.normal(2.0, 1.0, 32))
+        assert e is not None
+        assert e.low is not None
+        assert e.high is not None
+        hits += e.low <= 2.0 <= e.high
+    assert 0.88 <= hits / 200 <= 0.99
+
+
+def test_one_scene_gives_no_interval_and_none_gives_no_estimate() -> None:
+    assert reduce.estimate(np.array([3.0])) == reduce.Estimate(3.0, None, None)
+    assert reduce.estimate(np.array([np.nan])) is None
+
+
+def test_a_ratio_of_medians_holds_the_true_ratio() -> None:
+    rng = np.random.default_rng(2)
+    found = reduce.ratio_of_medians(rng.normal(4, 0.1, 30), rng.normal(2, 0.05, 30))
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < 2.0 < found.high
+    assert found.high - found.low < 0.2
+
+
+def test_stacked_films_score_as_their_parts(ballistic) -> None:
+    a, b = make([[[0, 0]]]), make([[[1, 1], [2, 2]]])
+    c, d = make([[[1, 0]]]), make([[[1, 1], [2, 3]]])
+    got = curve("position_rmse", stack([a, b]), stack([c, d]), ballistic)
+    np.testing.assert_allclose(got, [[1.0, math.sqrt(0.5)]], rtol=1e-6)

@@ -26,7 +26,9 @@ WARMUP_SECONDS = 2.0
 """Ceilings of the warm-up, after which the timing is marked as not steady."""
 
 CEILING_SECONDS = 4.0
-"""Sampling time of one task [s]: a slow task gets fewer samples than asked for, but never fewer than three."""
+CEILING_FACTOR = 10
+"""Sampling time of one task [s], or that many times what its samples must take at least: beyond it a slow task gets fewer
+samples than asked for, but never fewer than three."""
 
 MAX_REPEATS = 1000
 
@@ -112,7 +114,8 @@ def warm_up(task: Task, effort: Effort, clocks: Clocks) -> Timing:
         steady = abs(seconds - previous) <= STEADY * min(seconds, previous)
     per_call = max(seconds, 1e-9)
     repeats = min(max(1, math.ceil(effort.sample_seconds / per_call)), MAX_REPEATS)
-    affordable = int(CEILING_SECONDS / (repeats * per_call))
+    ceiling = max(CEILING_SECONDS, CEILING_FACTOR * effort.samples * effort.sample_seconds)
+    affordable = int(ceiling / (repeats * per_call))
     wanted = min(effort.samples, max(3, affordable))
     return Timing(first, calls, steady, repeats, wanted)
 

@@ -3,13 +3,13 @@
 Taichi is frozen upstream (its live fork is Quadrants), so nothing outside this folder may depend on it.
 """
 
+import contextlib
+import io
 import os
 
 os.environ.setdefault("ENABLE_TAICHI_HEADER_PRINT", "0")
 
 import taichi as ti  # noqa: E402, TID253
-
-ti.set_logging_level(ti.ERROR)
 
 _started: str | None = None
 
@@ -25,7 +25,8 @@ def start(device: str) -> None:
         return
     arch = ti.cuda if wanted == "cuda" else ti.cpu
     # Fast math would let the compiler reorder sums; determinism and exact antisymmetry of pair forces are worth more.
-    ti.init(arch=arch, log_level=ti.ERROR, fast_math=False, default_fp=ti.f32, default_ip=ti.i32)
+    with contextlib.redirect_stdout(io.StringIO()):  # it announces itself on stdout, which belongs to results
+        ti.init(arch=arch, log_level=ti.ERROR, fast_math=False, default_fp=ti.f32, default_ip=ti.i32)
     got = ti.lang.impl.current_cfg().arch
     if wanted == "cuda" and got != ti.cuda:
         raise RuntimeError(f"Taichi cannot use CUDA here; it started on {got}")

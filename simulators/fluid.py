@@ -40,7 +40,7 @@ RECIPES = {
 }
 
 
-def settings(spacing: float, frame: float, sound_speed: float = SOUND_SPEED, smoothing: float = 1.4) -> SphSettings:
+def settings(spacing: float, frame: float, sound_speed: float = SOUND_SPEED, smoothing: float = 1.75) -> SphSettings:
     """Settings whose time step is TIME_STEP_SHARE of h/c₀."""
     substeps = -(-frame * sound_speed // (TIME_STEP_SHARE * smoothing * spacing))
     return SphSettings(spacing, int(substeps), sound_speed, smoothing)
@@ -115,7 +115,7 @@ class Fluid(Domain):
         dx, frame = recipe.resolution, self.frame_interval
         same_particles = {
             "sph-c20": settings(dx, frame, 20.0),
-            "sph-h1.2": settings(dx, frame, smoothing=1.2),
+            "sph-h1.4": settings(dx, frame, smoothing=1.4),
             "sph-c15": settings(dx, frame, 15.0),
             "sph-c10": settings(dx, frame, 10.0),
         }

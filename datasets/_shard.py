@@ -22,6 +22,7 @@ import h5py
 import numpy as np
 
 from ..contracts import NEVER, MisuseError
+from ._disk import Disk
 from ._files import one_line, writing
 from ._probe import Refused, inspect
 from ._record import SCRIPT, Array, Record
@@ -49,7 +50,8 @@ class ShardWriter:
         self._low: list[Array] = []
         self._high: list[Array] = []
         with writing(path):
-            self._file = h5py.File(path, "w", libver=_LIBVER)
+            self._disk = Disk(path)
+            self._file = h5py.File(self._disk, "w", libver=_LIBVER)
             _set(self._file, {"format": FORMAT, "format_version": FORMAT_VERSION, "units": UNITS, **root})
             self._trajectories = self._file.create_group("traj")
 
@@ -69,6 +71,7 @@ class ShardWriter:
             parameters = group.create_group("parameters")
             for name, value in record.parameters.items():
                 parameters.attrs[name] = value
+            self._disk.require_no_error()
         self._low.append(record.arrays["bounds"][0, 0])
         self._high.append(record.arrays["bounds"][0, 1])
         row = (len(self._rows), index, record.n_frames, record.sizes["node"], record.diverged_at, record.crc32())
@@ -81,6 +84,8 @@ class ShardWriter:
         self._file.flush()
         self._file.attrs["complete"] = 1
         self._file.close()
+        self._disk.require_no_error()
+        self._disk.close()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -96,9 +101,8 @@ class ShardWriter:
         self._discard()
 
     def _discard(self) -> None:
-        # Closing flushes, which fails again on a full disk; the first error is the one to be told.
-        with contextlib.suppress(OSError, RuntimeError, ValueError):
-            self._file.close()
+        self._file.close()
+        self._disk.close()
         self._path.unlink(missing_ok=True)
 
 

@@ -1,0 +1,120 @@
+"""Generate under attack, as a process of its own: python interrupted.py kill OUT KILLS SEED | full OUT
+
+`kill`  kill -9 a generate at random moments, over and over, until KILLS have landed; print what came of it each time the
+        data were complete, and of one that was left alone.
+`full`  let the disk be full (no file may grow past a limit), then resume with the limit lifted.
+
+Each attempt is a fork of this process, which has imported everything: a kill costs milliseconds, not an import of torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from hedgefox import datasets
+from hedgefox.contracts import HedgefoxError, Recipe, Track, Trajectory
+from hedgefox.contracts.track import smoke
+from hedgefox.datasets import _plan
+from hedgefox.tests.ballistic import Ballistic
+
+TRACK: Track = dataclasses.replace(smoke(), trajectories={"train": 18, "valid": 2, "long": 1})
+
+
+class Slow(Ballistic):
+    """Ballistic, with time for a kill inside every group."""
+
+    def simulate(
+        self, recipe: Recipe, split: str, indices: Sequence[int], root_seed: int, device: str = "cpu"
+    ) -> Trajectory:
+        time.sleep(0.003)
+        return super().simulate(recipe, split, indices, root_seed, device)
+
+
+class Deadly(Ballistic):
+    """Ballistic, whose simulator takes its process down with it."""
+
+    def simulate(
+        self, recipe: Recipe, split: str, indices: Sequence[int], root_seed: int, device: str = "cpu"
+    ) -> Trajectory:
+        os._exit(9)
+
+
+def fork(out: Path) -> int:
+    pid = os.fork()
+    if pid == 0:
+        try:
+            datasets.generate(Slow(), TRACK, out)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return pid
+
+
+def kill(out: Path, kills: int, seed: int) -> dict[str, object]:
+    rng, landed = random.Random(seed), 0
+    complete: list[dict[str, object]] = []
+    start = time.perf_counter()
+    os.waitpid(fork(out), 0)
+    whole = time.perf_counter() - start
+    untouched, problems = digest(out), [str(p) for p in datasets.verify(out / "ballistic")]
+    shutil.rmtree(out)
+    while landed < kills or not complete:
+        pid = fork(out)
+        if landed < kills:
+            time.sleep(rng.uniform(0, 0.6 * whole))
+            os.kill(pid, signal.SIGKILL)
+        status = os.waitpid(pid, 0)[1]
+        landed += os.WIFSIGNALED(status)
+        if os.WIFEXITED(status) and os.WEXITSTATUS(status):
+            raise SystemExit("a resumed generate failed")
+        if not os.WIFSIGNALED(status):
+            complete.append(digest(out))
+            if landed < kills:
+                shutil.rmtree(out)
+    return {"kills": landed, "complete": complete, "untouched": untouched, "problems": problems}
+
+
+def digest(out: Path) -> dict[str, object]:
+    folder = out / "ballistic"
+    files = {p.name: p.read_bytes() for p in folder.iterdir() if p.name not in ("costs.jsonl", ".lock")}
+    return {
+        "hash": datasets.manifest_hash(folder),
+        "files": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
+    }
+
+
+def full(out: Path) -> dict[str, object]:
+    lifted = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, lifted[1]))
+    try:
+        datasets.generate(Slow(), TRACK, out)
+        said = "nothing"
+    except HedgefoxError as error:
+        said = str(error)
+    left = sorted(p.name for p in (out / "ballistic").iterdir())
+    resource.setrlimit(resource.RLIMIT_FSIZE, lifted)
+    datasets.generate(Slow(), TRACK, out)
+    return {"said": said, "left": left, "problems": [str(p) for p in datasets.verify(out / "ballistic")]}
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    _plan.GROUPS_PER_SHARD = 1
+    how, out = sys.argv[1], Path(sys.argv[2])
+    print(json.dumps(kill(out, int(sys.argv[3]), int(sys.argv[4])) if how == "kill" else full(out)))
+
+
+if __name__ == "__main__":
+    main()

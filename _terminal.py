@@ -108,5 +108,9 @@ def print_answer(answer: Answer, as_json: bool) -> None:
     else:
         from rich.console import Console
 
-        answer.show(Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200))
+        console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200)
+        # Written in one piece and not by rich, which turns a closed pipe into exit code 1.
+        with console.capture() as text:
+            answer.show(console)
+        sys.stdout.write(text.get())
     sys.stdout.flush()

@@ -171,11 +171,14 @@ def _contestants(
 
 
 def _domain_of(models: Sequence[str | Path | Model]) -> str:
+    """The domain that the first folder of weights among some models was trained on."""
     for spec in models:
-        if isinstance(spec, str | Path) and (Path(spec) / "model.json").is_file():
-            found = json.loads((Path(spec) / "model.json").read_text()).get("domain")
-            if isinstance(found, str):
-                return found
+        try:
+            found = json.loads((Path(str(spec)) / "model.json").read_text(encoding="utf-8"))["domain"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if isinstance(found, str):
+            return found
     raise MisuseError("which domain? give one with --domain, or a folder of weights trained on one")
 
 

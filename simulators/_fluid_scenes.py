@@ -135,7 +135,9 @@ FAMILIES: dict[str, Callable[[Draft], None]] = {
 
 def box_in_the_way(d: Draft) -> None:
     """The split `shape`: a box stands on the floor where no fluid is; a pool is cut back to make room for it."""
-    half = np.array([d.rng.uniform(0.05, 0.1)] + [float(d.size[1])] * (d.dim - 2) + [d.rng.uniform(0.06, 0.15)]) * d.scale
+    half = (
+        np.array([d.rng.uniform(0.05, 0.1)] + [float(d.size[1])] * (d.dim - 2) + [d.rng.uniform(0.06, 0.15)]) * d.scale
+    )
     filled = max((high[0] for low, high in d.blocks if low[0] == 0), default=0.0)
     if filled > d.size[0] - 2 * half[0] - 4 * d.spacing:
         x = float(d.size[0]) * d.rng.uniform(0.35, 0.65)
@@ -144,7 +146,9 @@ def box_in_the_way(d: Draft) -> None:
     d.obstacles = [(Obstacle.BOX, d.at(x, half[-1] - d.spacing), half)]
 
 
-def draw_scene(domain: str, recipe: Recipe, split: str, index: int, rng: np.random.Generator, frame: float) -> Trajectory:
+def draw_scene(
+    domain: str, recipe: Recipe, split: str, index: int, rng: np.random.Generator, frame: float
+) -> Trajectory:
     """Frame 0 of scene `index` of a split; families take turns."""
     of = split if split in ("more", "material", "shape") else "train"
     d = Draft(rng, recipe.dim, recipe.resolution, rng.uniform(*SCALE.get(of, SCALE["train"])))

@@ -6,14 +6,14 @@
 
 **Scheme.** Density from the old velocities, then forces from the new density, then velocities, then positions (symplectic
 Euler); updating density and velocity both from old values is unstable. Wendland C2 kernel. Density diffusion without its
-hydrostatic part (Fourtakas et al. 2019, Computers & Fluids 190). Laminar viscosity of Morris et al. 1997, eq. 22; artificial
+hydrostatic part (Fourtakas et al. 2019, Computers & Fluids 190). Laminar viscosity of Morris et al. 1997; artificial
 viscosity of Monaghan 1992. Solid walls are mirrors: every particle near a wall sees its neighbours' images behind it
 (Colagrossi & Landrini 2003), with the hydrostatic density of where the image stands; an obstacle is mirrored at its tangent
 plane, so it should be smooth, or large, against the particle spacing. Images are never stored.
 
-**Units** SI. **Good values**: smoothing length 1.75-2 spacings (at 1.4 a particle lattice resists shear
-like a solid: a small sloshing wave is 6 % too fast and a Taylor-Green vortex decays 11 % too fast), c₀ ≥ 10 × the greatest speed (density then varies by 1 %),
-time step ≤ 0.4 h/c₀, α 0.01-0.1, δ 0.1.
+**Units** SI. **Good values**: smoothing length 1.75-2 spacings (at 1.4 a particle lattice resists shear like a solid: a small
+sloshing wave is 6 % too fast and a Taylor-Green vortex decays 9 % too fast), c₀ ≥ 10 × the greatest speed (density then
+varies by 1 %), time step ≤ 0.4 h/c₀, α 0.01-0.1, δ 0.1.
 
 **Fails** when speeds approach c₀ (compression), when obstacles stand closer than two kernel supports to one another (only
 the nearest is felt), in suction (no tension: a cavity opens instead), for gaps narrower than a few particles.
@@ -206,9 +206,9 @@ class SphSolver:
 
     def _check(self, scene: Scene) -> None:
         s = self.settings
-        h, dt = self.smoothing_length, scene.frame_interval / s.substeps
         if s.substeps < 1 or not s.spacing > 0:
             raise MisuseError(f"{s.substeps} substeps at spacing {s.spacing} m: both must be positive")
+        h, dt = self.smoothing_length, scene.frame_interval / s.substeps
         if dt > 0.7 * h / s.sound_speed:
             raise MisuseError(
                 f"time step {dt:.2e} s is too long for sound speed {s.sound_speed} m/s at smoothing length {h:.3g} m; "
@@ -216,7 +216,9 @@ class SphSolver:
             )
         viscosity = float(self._viscosity(scene).max())
         if not 0 <= viscosity <= 0.25 * h * h / dt:
-            raise MisuseError(f"viscosity {viscosity:.3g} m²/s is outside 0 to {0.25 * h * h / dt:.3g} for this time step")
+            raise MisuseError(
+                f"viscosity {viscosity:.3g} m²/s is outside 0 to {0.25 * h * h / dt:.3g} for this time step"
+            )
         extent = scene.bounds[:, 1] - scene.bounds[:, 0]
         periodic = scene.wall[..., 0] == Wall.PERIODIC
         if bool((periodic & (extent < 6 * h)).any()):

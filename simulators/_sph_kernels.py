@@ -1,10 +1,12 @@
-"""Taichi kernels of weakly compressible SPH. One call of `substep` advances every scene of a batch by one substep.
+"""Taichi kernels of weakly compressible SPH: `substep` advances every scene of a batch by one substep, `substeps_by_scene`
+by a whole frame. The equations and their sources stand in `_sph.py`.
 
 Particles of all scenes lie concatenated; each knows its scene, each scene has its own grid of cells, and no loop ever
 crosses from one scene to another. All sums are gathers in a fixed order (cells in order, particles inside a cell by
 number), so a film is the same bit for bit however many threads run and whichever scenes share the batch.
 
-Scene numbers are arguments, never constants: a constant would compile everything anew for each value. Annotations are read
+Scene numbers are arguments, never constants: a constant would compile everything anew for each value. Kernels cannot take a
+bundle of arrays, so the long lists of arguments stand in the function and in both kernels, in one order. Annotations are read
 by Taichi, hence no `from __future__ import annotations` here.
 """
 
@@ -363,7 +365,8 @@ def substep(
 ):  # fmt: skip
     """One substep of all scenes at once, parallel over particles: for a GPU, or one large scene."""
     advance_scenes(
-        0, scene_ptr.shape[0] - 1, dim, elapsed_steps, constants, x, v, rho, mass, scene, driven, gravity, viscosity, lower, extent, wall, scene_ptr,
+        0, scene_ptr.shape[0] - 1,
+        dim, elapsed_steps, constants, x, v, rho, mass, scene, driven, gravity, viscosity, lower, extent, wall, scene_ptr,
         cell_number, cell_size, cell_offset, box, box_slope, obstacle_ptr, obstacle_kind, obstacle_size, obstacle,
         obstacle_slope, node, node_slope, cell, count, start, order, xs, vs, rs, rs_new, ms,
     )  # fmt: skip
@@ -393,7 +396,8 @@ def substeps_by_scene(
     for b in range(scene_ptr.shape[0] - 1):
         for elapsed_steps in range(n_steps):
             advance_scenes(
-                b, b + 1, dim, elapsed_steps, constants, x, v, rho, mass, scene, driven, gravity, viscosity, lower, extent, wall, scene_ptr,
-        cell_number, cell_size, cell_offset, box, box_slope, obstacle_ptr, obstacle_kind, obstacle_size, obstacle,
-        obstacle_slope, node, node_slope, cell, count, start, order, xs, vs, rs, rs_new, ms,
+                b, b + 1,
+                dim, elapsed_steps, constants, x, v, rho, mass, scene, driven, gravity, viscosity, lower, extent, wall, scene_ptr,
+                cell_number, cell_size, cell_offset, box, box_slope, obstacle_ptr, obstacle_kind, obstacle_size, obstacle,
+                obstacle_slope, node, node_slope, cell, count, start, order, xs, vs, rs, rs_new, ms,
             )  # fmt: skip

@@ -9,7 +9,7 @@ import os
 
 os.environ.setdefault("ENABLE_TAICHI_HEADER_PRINT", "0")
 
-import taichi as ti  # noqa: E402, TID253
+import taichi as ti  # noqa: TID253
 
 _started: str | None = None
 

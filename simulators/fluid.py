@@ -11,7 +11,7 @@ driven (a paddle of boundary particles, dynamic boundary condition of Crespo et 
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -23,8 +23,8 @@ from ..contracts.errors import MisuseError
 from ..contracts.model import Stepper
 from ..contracts.scene import Script
 from ..contracts.seeds import stream
-from ..contracts.trajectory import Frame, Trajectory
-from ._fluid_scenes import FAMILIES, draw_scene
+from ..contracts.trajectory import Frame, Trajectory, stack
+from ._fluid_scenes import FAMILIES, draw_scene, paddle_tank
 from ._sph import SphSettings, SphSolver, SphState
 
 SOUND_SPEED = 30.0
@@ -108,7 +108,7 @@ class Fluid(Domain):
         """δ-SPH at the recipe's spacing."""
         return FluidSolver("sph", "reference", settings(recipe.resolution, self.frame_interval), device)
 
-    def ladder(self, recipe: Recipe, device: str = "cpu") -> dict[str, Stepper[SphState]]:  # type: ignore[override]
+    def ladder(self, recipe: Recipe, device: str = "cpu") -> dict[str, Stepper[Any]]:
         """Cheaper in time, in neighbours, in space; dearest first."""
         from ._coarse_fluid import CoarseFluid
 
@@ -126,8 +126,8 @@ class Fluid(Domain):
             "sph-dx2-c15": settings(2 * dx, frame, 15.0),
             "sph-dx3-c15": settings(3 * dx, frame, 15.0),
         }
-        rungs: dict[str, Stepper[SphState]] = {n: FluidSolver(n, "ladder", s, device) for n, s in same_particles.items()}
-        rungs |= {n: CoarseFluid(n, s, device) for n, s in fewer_particles.items()}  # type: ignore[misc]
+        rungs: dict[str, Stepper[Any]] = {n: FluidSolver(n, "ladder", s, device) for n, s in same_particles.items()}
+        rungs |= {n: CoarseFluid(n, s, device) for n, s in fewer_particles.items()}
         return rungs
 
     def invariants(self, film: Trajectory) -> dict[str, Tensor]:
@@ -163,11 +163,7 @@ class Fluid(Domain):
 
     def example(self, n_frames: int) -> Trajectory:
         """A dam break, a sloshing tank past a ball, and a tank with a driven paddle, 0.05 m apart."""
-        from ._fluid_scenes import paddle_tank
-
         recipe = dataclasses.replace(RECIPES["xs"], past=n_frames, horizon=8)
-        from ..contracts.trajectory import stack
-
         starts = [self.sample_start(recipe, "test", i, 5) for i in (0, 3, 2)]
         start = stack([*starts, paddle_tank(self.name, recipe, self.frame_interval)])
         film = self.reference(recipe).rollout(start, n_frames - 1)

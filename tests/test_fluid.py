@@ -1,0 +1,220 @@
+"""The fluid against physics first; then that batches, threads, precision and splits do what they say."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+import torch
+from hedgefox.contracts import (
+    SPLITS,
+    MisuseError,
+    Obstacle,
+    PhysicsCheck,
+    Recipe,
+    Trajectory,
+    check_model,
+    stack,
+)
+from hedgefox.contracts._ragged import group_mean
+from hedgefox.contracts.boundary import penetration
+from hedgefox.simulators import _fluid_physics as physics
+from hedgefox.simulators import _fluid_scenes as scenes
+from hedgefox.simulators import _sph
+from hedgefox.simulators._sph import SphSettings, SphSolver
+from hedgefox.simulators.fluid import DOMAIN, FluidSolver, settings
+
+XS = DOMAIN.recipe("xs")
+
+CHECKS: list[Callable[[], list[PhysicsCheck]]] = [
+    physics.hydrostatic,
+    lambda: physics.dam_break(16),
+    lambda: physics.taylor_green(40),
+    physics.refinement,
+    physics.poiseuille,
+    physics.momentum,
+    physics.volume,
+    physics.sloshing,
+]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda c: getattr(c, "__name__", "check"))
+def test_physics_holds(check: Callable[[], list[PhysicsCheck]]) -> None:
+    for row in check():
+        assert row.holds, f"{row.name}: {row.measured:.4g} outside {row.low:.4g} to {row.high:.4g} ({row.source})"
+
+
+@pytest.mark.long
+def test_every_physics_check_holds_at_full_resolution() -> None:
+    for row in DOMAIN.validate(full=True):
+        assert row.holds, f"{row.name}: {row.measured:.4g} outside {row.low:.4g} to {row.high:.4g} ({row.source})"
+
+
+def test_a_broken_solver_fails_its_physics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checks can fail: a little artificial viscosity left on in the vortex is noticed."""
+    honest = physics._box_solver
+
+    def syrupy(n: int, frame: float, dtype: torch.dtype = torch.float32) -> SphSolver:
+        return SphSolver(dataclasses.replace(honest(n, frame, dtype).settings, artificial_viscosity=0.1))
+
+    monkeypatch.setattr(physics, "_box_solver", syrupy)
+    assert not physics.taylor_green(20)[0].holds
+
+
+@pytest.fixture(scope="module")
+def films() -> Trajectory:
+    return DOMAIN.simulate(XS, "test", [0, 1, 2, 3], root_seed=3)
+
+
+def test_a_batch_gives_the_bits_of_its_scenes_alone(films: Trajectory) -> None:
+    for b, alone in enumerate(films.split()):
+        again = DOMAIN.simulate(XS, "test", [b], root_seed=3)
+        assert torch.equal(again.position, alone.position)
+
+
+def test_spreading_over_particles_or_over_scenes_gives_the_same_bits(
+    films: Trajectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_sph, "LARGE_SCENE", 1)
+    again = DOMAIN.simulate(XS, "test", [0], root_seed=3)
+    assert torch.equal(again.position, films.split()[0].position)
+
+
+def test_float32_stays_close_to_float64() -> None:
+    start = DOMAIN.sample_start(XS, "test", 0, 3)
+    sph = settings(XS.resolution, DOMAIN.frame_interval)
+    double = FluidSolver("sph64", "reference", dataclasses.replace(sph, dtype=torch.float64))
+    a = FluidSolver("sph32", "reference", sph).rollout(start, 10)
+    b = double.rollout(start, 10)
+    assert float((a.position - b.position).abs().max()) < 1e-4 * float(start.scene.diagonal[0])
+
+
+@pytest.mark.parametrize("name", ["reference", "sph-c10", "sph-dx2"])
+def test_solvers_keep_the_contract(name: str) -> None:
+    model = DOMAIN.reference(XS) if name == "reference" else DOMAIN.ladder(XS)[name]
+    check_model(model, DOMAIN.example(2))
+
+
+def test_the_ladder_is_at_least_eight_rungs_and_errs_more_than_nothing(films: Trajectory) -> None:
+    past = films.frames(0, XS.past)
+    truth = DOMAIN.reference(XS).rollout(past, XS.horizon)
+    ladder = DOMAIN.ladder(XS)
+    assert len(ladder) >= 8
+    for name, rung in ladder.items():
+        film = rung.rollout(past, XS.horizon)
+        error = group_mean((film.position - truth.position).square().sum(-1), past.scene.scene_ptr).sqrt()
+        assert 0 < float(error[-1].mean()) < 0.2, name
+
+
+def test_nothing_passes_through_walls_or_obstacles(films: Trajectory) -> None:
+    scene = films.scene
+    for t in range(films.n_frames):
+        depth = penetration(scene, films.position[t], scene.script.box_offset[t], scene.script.obstacle_position[t])
+        assert float(depth.max()) < 0.5 * XS.resolution
+
+
+def test_energy_of_an_undriven_scene_does_not_rise(films: Trajectory) -> None:
+    energy = DOMAIN.invariants(films)["mechanical energy [J]"][:, 0]
+    released = float(energy[0] - energy.min())
+    assert float((energy - energy[0]).max()) < 0.02 * released
+
+
+def test_three_dimensions_run_and_fall() -> None:
+    recipe = Recipe(dim=3, resolution=0.05, past=1, horizon=4)
+    film = DOMAIN.simulate(recipe, "test", [0, 3], root_seed=2)
+    assert film.diverged_at is not None
+    assert film.diverged_at.tolist() == [-1, -1]
+    assert film.position.shape[2] == 3
+    assert float(film.velocity[-1].norm(dim=-1).max()) > 0.1
+
+
+def test_driven_nodes_push_the_fluid() -> None:
+    start = scenes.paddle_tank("fluid", dataclasses.replace(XS, past=1, horizon=20), DOMAIN.frame_interval)
+    film = DOMAIN.reference(XS).rollout(start, 15)
+    free = start.scene.free
+    assert float((film.position[-1, free, 0] - start.position[0, free, 0]).mean()) > 0.005
+    assert film.diverged_at is not None
+    assert int(film.diverged_at[0]) == -1
+
+
+def test_a_restart_in_violent_flow_stays_close() -> None:
+    """Density is not in the film: a restart finds it anew, without the part that existing motion asks for."""
+    film = DOMAIN.simulate(dataclasses.replace(XS, horizon=30), "test", [0], root_seed=3)
+    again = DOMAIN.reference(XS).rollout(film.frames(15, 16), 5)
+    error = (again.position[-1] - film.position[20]).square().sum(-1).mean().sqrt()
+    assert float(error) < 0.1 * XS.resolution
+
+
+def test_splits_are_disjoint_by_construction() -> None:
+    def drawn(split: str) -> list[Trajectory]:
+        return [DOMAIN.sample_start(XS, split, i, 7) for i in range(16)]
+
+    train, more, material, shape = (drawn(s) for s in ("train", "more", "material", "shape"))
+    limit = scenes.VISCOSITY["train"][1]
+    assert all(float(t.scene.parameters["viscosity"]) <= limit for t in train)
+    assert all(float(t.scene.parameters["viscosity"]) > limit for t in material)
+    assert max(abs(float(t.scene.parameters["tilt"])) for t in train) < min(
+        abs(float(t.scene.parameters["tilt"])) for t in material
+    )
+    assert all(Obstacle.BOX not in t.scene.obstacle_kind for t in train)
+    assert all(Obstacle.BOX in t.scene.obstacle_kind for t in shape)
+    ratio = sum(t.scene.n_nodes for t in more) / sum(t.scene.n_nodes for t in train)
+    assert 2.0 <= ratio <= 4.0
+    assert DOMAIN.sample_start(XS, "long", 0, 7).scene.script.n_frames == XS.past + 2 * XS.horizon
+
+
+def test_a_start_depends_on_nothing_but_its_seed() -> None:
+    a, b = (DOMAIN.sample_start(XS, "train", 5, 7) for _ in range(2))
+    assert torch.equal(a.position, b.position)
+    others = [DOMAIN.sample_start(XS, s, 5, 7) for s in SPLITS if s != "train"]
+    others += [DOMAIN.sample_start(XS, "train", 9, 7), DOMAIN.sample_start(XS, "train", 5, 8)]
+    assert all(o.position.shape != a.position.shape or not torch.equal(o.position, a.position) for o in others)
+
+
+def test_a_scene_that_blows_up_says_so_and_spares_its_neighbours(films: Trajectory) -> None:
+    start = films.frames(0, 1)
+    velocity = start.velocity.clone()
+    velocity[0, 0] = torch.inf
+    bad = dataclasses.replace(start, velocity=velocity)
+    film = DOMAIN.reference(XS).rollout(bad, 3)
+    assert film.diverged_at is not None
+    assert film.diverged_at.tolist() == [0, -1, -1, -1]
+    good = DOMAIN.reference(XS).rollout(start, 3)
+    assert torch.equal(film.select([1, 2, 3]).position, good.select([1, 2, 3]).position)
+
+
+@pytest.mark.parametrize(
+    ("sph", "said"),
+    [
+        (SphSettings(0.05, 2, 30.0), "time step"),
+        (SphSettings(-0.05, 20, 30.0), "must be positive"),
+        (SphSettings(0.05, 0, 30.0), "must be positive"),
+    ],
+)
+def test_settings_that_cannot_run_are_refused(sph: SphSettings, said: str) -> None:
+    start = DOMAIN.sample_start(XS, "test", 0, 3)
+    with pytest.raises(MisuseError, match=said):
+        SphSolver(sph).state(start.scene, start.position[0], start.velocity[0])
+
+
+@pytest.mark.parametrize(("split", "index", "said"), [("tset", 0, "'tset' is unknown"), ("test", -1, "index is -1")])
+def test_unknown_scenes_are_refused(split: str, index: int, said: str) -> None:
+    with pytest.raises(MisuseError, match=said):
+        DOMAIN.sample_start(XS, split, index, 0)
+
+
+def test_events_see_a_split_and_a_spill() -> None:
+    film = DOMAIN.sample_start(XS, "test", 1, 3)  # drops above a pool: the fluid is in pieces
+    assert bool(DOMAIN.events(film)["splits"][0, 0])
+    assert not bool(DOMAIN.events(film)["spills"][0, 0])
+    up = dataclasses.replace(film, position=film.position + torch.tensor([0.0, 1.0]))
+    assert bool(DOMAIN.events(up)["spills"][0, 0])
+    assert not bool(DOMAIN.events(DOMAIN.sample_start(XS, "test", 0, 3))["splits"][0, 0])
+
+
+def test_the_probe_grid_sees_water_as_one_and_air_as_zero() -> None:
+    still = stack([DOMAIN.sample_start(DOMAIN.recipe("s"), "test", 2, 3)])
+    field = DOMAIN.observable(still)[0, 0].reshape(16, 12)
+    assert float(field[4:12, 1].mean()) == pytest.approx(1.0, abs=0.05)
+    assert float(field[:, -1].max()) == 0.0

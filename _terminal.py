@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,10 +61,9 @@ def show_lines(console: Any, *lines: str) -> None:
 
 
 @contextmanager
-def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar on stderr when people are watching, else nothing."""
-    # While a verb works sys.stdout points to stderr, so the real one is asked.
-    if not (sys.__stdout__ and sys.__stdout__.isatty() and sys.stderr.isatty()):
+def progress_bar(watched: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on stderr when people are watching, else nothing; `watched`: stdout is a terminal."""
+    if not (watched and sys.stderr.isatty()):
         yield lambda what, done, total: None
         return
     from rich.console import Console
@@ -90,10 +89,13 @@ def stdout_kept_clean() -> Iterator[None]:
         os.dup2(2, 1)
     except OSError:  # stdout or stderr is closed
         kept = -1
+    # A stdout that is not file 1 (a notebook's, a test's) is swapped; the real one is not, since Taichi warns of any other.
+    swapped = nullcontext() if kept >= 0 and sys.stdout is sys.__stdout__ else redirect_stdout(sys.stderr)
     try:
-        with redirect_stdout(sys.stderr):
+        with swapped:
             yield
     finally:
+        sys.stdout.flush()
         if kept >= 0:
             os.dup2(kept, 1)
             os.close(kept)

@@ -185,7 +185,7 @@ def do_generate(args: argparse.Namespace) -> Answer:
     from .contracts import track
     from .datasets import generate, manifest_hash
 
-    with progress_bar() as tell:
+    with progress_bar(args.watched) as tell:
         folder = generate(
             args.domain, track(args.track), args.out, workers=args.workers, device=args.device,
             progress=lambda done, total: tell(f"generate {args.domain}", done, total),
@@ -233,7 +233,7 @@ def do_train(args: argparse.Namespace) -> Answer:
     if args.domain not in (None, of_data):
         raise MisuseError(f"the data are of domain {of_data!r}; --domain says {args.domain!r}")
     device = require_device(args.device)
-    with progress_bar() as tell:
+    with progress_bar(args.watched) as tell:
         model = train(
             args.model, of_data, args.data, track(args.track), seed=args.seed, out=args.out, device=device,
             progress=lambda done, total, *_: tell(f"train {args.model}", done, total),
@@ -261,7 +261,7 @@ def do_score(args: argparse.Namespace) -> Answer:
     """Score and show the board of just these models."""
     from .bench.verbs import score
 
-    with progress_bar() as tell:
+    with progress_bar(args.watched) as tell:
         record = score(
             args.models, args.data, args.out, track=args.track, splits=args.split, device=args.device,
             progress=lambda done, total: tell("score", done, total),
@@ -283,7 +283,7 @@ def do_speed(args: argparse.Namespace) -> Answer:
     """Time, and show what was measured."""
     from .bench.verbs import speed
 
-    with progress_bar() as tell:
+    with progress_bar(args.watched) as tell:
         record = speed(
             args.models, args.out, domain=args.domain, track=args.track, device=args.device,
             progress=lambda done, total: tell("speed", done, total),
@@ -339,7 +339,7 @@ def do_run(args: argparse.Namespace) -> Answer:
     from .bench import record as records
     from .bench.run import run
 
-    with progress_bar() as tell:
+    with progress_bar(args.watched) as tell:
         folder = run(args.track, args.out, domains=args.domain, device=args.device, progress=tell)
     made = records.read(folder)
     page = folder / "report" / "index.html"
@@ -459,6 +459,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _carry_out(args: argparse.Namespace) -> int:
     from .contracts.errors import CheckFailed, MisuseError
 
+    args.watched = sys.stdout.isatty()  # asked now: while a verb works, file 1 is stderr
     try:
         with stdout_kept_clean():
             answer = args.work(args)

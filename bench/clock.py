@@ -22,8 +22,8 @@ STEADY = 0.05
 """Warm-up ends when two calls in a row differ by less than this share."""
 
 WARMUP_CALLS = 10
-WARMUP_SECONDS = 2.0
-"""Ceilings of the warm-up, after which the timing is marked as not steady."""
+WARMUP_SECONDS = 0.5
+"""Ceilings of the warm-up, after which the timing is marked as not steady; the seconds are at least CEILING_FACTOR samples."""
 
 CEILING_SECONDS = 4.0
 CEILING_FACTOR = 10
@@ -108,7 +108,8 @@ def warm_up(task: Task, effort: Effort, clocks: Clocks) -> Timing:
     """Call a task until it takes the same time twice, the first call apart, and plan its samples."""
     first = once(task, clocks)
     seconds, previous, spent, calls, steady = first, math.inf, 0.0, 0, False
-    while not steady and calls < WARMUP_CALLS and (calls < 1 or spent < WARMUP_SECONDS):
+    patience = max(WARMUP_SECONDS, CEILING_FACTOR * effort.sample_seconds)
+    while not steady and calls < WARMUP_CALLS and (calls < 1 or spent < patience):
         previous, seconds = (seconds if calls else math.inf), once(task, clocks)
         spent, calls = spent + seconds, calls + 1
         steady = abs(seconds - previous) <= STEADY * min(seconds, previous)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,11 @@ class Said:
         return True
 
 
+Say = Callable[..., Said]
+
+
 @pytest.fixture
-def say(capfd: pytest.CaptureFixture[str]):
+def say(capfd: pytest.CaptureFixture[str]) -> Say:
     def run(*arguments: str | Path) -> Said:
         capfd.readouterr()
         code = cli.main([str(a) for a in arguments])
@@ -68,12 +72,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run("smoke", tmp_path_factory.mktemp("world"), [BALLISTIC])
 
 
-def test_the_same_ballistic_is_plugged_in(say) -> None:
+def test_the_same_ballistic_is_plugged_in(say: Say) -> None:
     assert "ballistic" in [d["name"] for d in say("list", "domains", "--json").data["domains"]]
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_has_help_with_an_example(verb: str, say) -> None:
+def test_every_verb_has_help_with_an_example(verb: str, say: Say) -> None:
     said = say(verb, "--help")
     assert said.code == 0
     assert "example" in said.out
@@ -81,27 +85,27 @@ def test_every_verb_has_help_with_an_example(verb: str, say) -> None:
     assert "--json" in said.out
 
 
-def test_help_names_every_verb_and_version_is_said(say) -> None:
+def test_help_names_every_verb_and_version_is_said(say: Say) -> None:
     said = say("--help")
     assert all(v in said.out for v in VERBS)
     assert say("--version").out.startswith("hedgefox 0.")
 
 
 @pytest.mark.parametrize("what", ["domains", "models", "metrics", "tracks"])
-def test_list(what: str, say) -> None:
+def test_list(what: str, say: Say) -> None:
     rows = say("list", what, "--json").data[what]
     assert rows
     text = say("list", what).out
     assert all(str(r.get("name", r.get("id"))) in text for r in rows)
 
 
-def test_doctor_says_what_there_is(say) -> None:
+def test_doctor_says_what_there_is(say: Say) -> None:
     said = say("doctor", "--json")
     assert said.data["versions"]["torch"]
     assert said.code == (1 if said.data["missing"] else 0)
 
 
-def test_a_session_from_data_to_board(say, tmp_path: Path) -> None:
+def test_a_session_from_data_to_board(say: Say, tmp_path: Path) -> None:
     data, weights = tmp_path / "data", tmp_path / "w"
     made = say("generate", "ballistic", "--track", "smoke", "--out", data, "--json").data
     assert Path(made["folder"]) == data / "ballistic"
@@ -124,7 +128,7 @@ def test_a_session_from_data_to_board(say, tmp_path: Path) -> None:
     assert "linear" in say("leaderboard", tmp_path).out
 
 
-def test_a_run_ends_with_board_stage_times_and_report(world: Path, say) -> None:
+def test_a_run_ends_with_board_stage_times_and_report(world: Path, say: Say) -> None:
     said = say("run", "--track", "smoke", "--domain", "ballistic", "--out", world)
     assert said.code == 0
     for word in ("persistence", "generate", "budget", "report", "index.html"):
@@ -132,18 +136,18 @@ def test_a_run_ends_with_board_stage_times_and_report(world: Path, say) -> None:
     assert say("run", "--track", "smoke", "--domain", "ballistic", "--out", world, "--json").data["rows"]
 
 
-def test_compare_begins_with_the_factors(world: Path, say) -> None:
+def test_compare_begins_with_the_factors(world: Path, say: Say) -> None:
     text = say("compare", "persistence", "linear", world).out
     assert text.index("objective") < text.index("architecture") < text.index("position_rmse_1")
     assert say("compare", "persistence", "linear", world, "--json").data["rows"]
 
 
-def test_report_says_where_it_is(world: Path, say, tmp_path: Path) -> None:
+def test_report_says_where_it_is(world: Path, say: Say, tmp_path: Path) -> None:
     said = say("report", world, "--out", tmp_path / "page", "--json")
     assert Path(said.data["report"]).is_file()
 
 
-def test_validate_exits_1_when_a_row_does_not_hold(say, monkeypatch) -> None:
+def test_validate_exits_1_when_a_row_does_not_hold(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
     assert say("validate", "ballistic").code == 0
     from hedgefox.contracts import PhysicsCheck
     from hedgefox.tests.ballistic import Ballistic
@@ -157,7 +161,7 @@ def test_validate_exits_1_when_a_row_does_not_hold(say, monkeypatch) -> None:
     assert say("validate", "ballistic").code == 1, "no row at all proves nothing"
 
 
-def test_verify_exits_1_for_a_flipped_byte(world: Path, say, tmp_path: Path) -> None:
+def test_verify_exits_1_for_a_flipped_byte(world: Path, say: Say, tmp_path: Path) -> None:
     import shutil
 
     data = shutil.copytree(world / "data" / "ballistic", tmp_path / "ballistic")
@@ -208,7 +212,7 @@ def test_verify_exits_1_for_a_flipped_byte(world: Path, say, tmp_path: Path) -> 
     ],
 )
 def test_misuse_is_one_line_that_says_what_is_right_and_writes_nothing(
-    line, words, world: Path, say, tmp_path: Path
+    line: str, words: tuple[str, ...], world: Path, say: Say, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     places = {"out": out, "data": world / "data" / "ballistic", "missing": tmp_path / "missing"}
@@ -216,24 +220,24 @@ def test_misuse_is_one_line_that_says_what_is_right_and_writes_nothing(
     assert not out.exists()
 
 
-def test_no_verb_is_misuse(say) -> None:
+def test_no_verb_is_misuse(say: Say) -> None:
     assert say().code == 2
 
 
 @pytest.mark.parametrize("verb", ["generate ballistic --track smoke", "run --domain ballistic --track smoke"])
-def test_a_file_in_the_way_is_one_line(verb: str, say, tmp_path: Path) -> None:
+def test_a_file_in_the_way_is_one_line(verb: str, say: Say, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     assert say(*verb.split(), "--out", tmp_path / "file").is_misuse("file")
     assert say(*verb.split(), "--out", tmp_path / "file" / "below").is_misuse("file")
     assert (tmp_path / "file").read_text() == "x"
 
 
-def test_a_folder_that_may_not_be_written_is_one_line(say) -> None:
+def test_a_folder_that_may_not_be_written_is_one_line(say: Say) -> None:
     """/proc refuses even root."""
     assert say("generate", "ballistic", "--track", "smoke", "--out", "/proc/hedgefox").is_misuse("/proc/hedgefox")
 
 
-def test_a_full_disk_is_one_line(world: Path, say, tmp_path: Path, monkeypatch) -> None:
+def test_a_full_disk_is_one_line(world: Path, say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*args: Any) -> None:
         raise OSError(28, "No space left on device", str(tmp_path / "x"))
 
@@ -242,7 +246,7 @@ def test_a_full_disk_is_one_line(world: Path, say, tmp_path: Path, monkeypatch) 
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\x89HDF not", b"[1, 2]"])
-def test_truncated_and_foreign_files_are_one_line(content: bytes, world: Path, say, tmp_path: Path) -> None:
+def test_truncated_and_foreign_files_are_one_line(content: bytes, world: Path, say: Say, tmp_path: Path) -> None:
     (tmp_path / "record.json").write_bytes(content)
     (tmp_path / "dataset.json").write_bytes(content)
     (tmp_path / "model.json").write_bytes(content)
@@ -256,7 +260,7 @@ def test_truncated_and_foreign_files_are_one_line(content: bytes, world: Path, s
     assert not out.exists()
 
 
-def test_debug_shows_the_traceback(say, tmp_path: Path) -> None:
+def test_debug_shows_the_traceback(say: Say, tmp_path: Path) -> None:
     said = say("leaderboard", tmp_path, "--debug")
     assert said.code == 2
     assert "Traceback" in said.err
@@ -266,7 +270,7 @@ def test_debug_shows_the_traceback(say, tmp_path: Path) -> None:
 # -- streams and signals -----------------------------------------------------------------------------------------------
 
 
-def test_what_libraries_print_never_reaches_stdout(say, monkeypatch) -> None:
+def test_what_libraries_print_never_reaches_stdout(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
     from hedgefox.tests.ballistic import Ballistic
 
     was = Ballistic.validate
@@ -283,7 +287,7 @@ def test_what_libraries_print_never_reaches_stdout(say, monkeypatch) -> None:
     assert "from C" in said.err
 
 
-def test_interruption_exits_130(say, monkeypatch) -> None:
+def test_interruption_exits_130(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
     from hedgefox.tests.ballistic import Ballistic
 
     def interrupt(self: Ballistic, full: bool = False) -> None:
@@ -295,7 +299,7 @@ def test_interruption_exits_130(say, monkeypatch) -> None:
     assert said.err.count("\n") == 1
 
 
-def test_an_error_of_ours_is_said_in_one_line_and_not_as_success(say, monkeypatch) -> None:
+def test_an_error_of_ours_is_said_in_one_line_and_not_as_success(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
     from hedgefox.tests.ballistic import Ballistic
 
     monkeypatch.setattr(Ballistic, "validate", lambda self, full=False: 1 / 0)
@@ -305,7 +309,7 @@ def test_an_error_of_ours_is_said_in_one_line_and_not_as_success(say, monkeypatc
     assert "ZeroDivisionError" in said.err
 
 
-def test_no_progress_bar_off_a_terminal(say, tmp_path: Path) -> None:
+def test_no_progress_bar_off_a_terminal(say: Say, tmp_path: Path) -> None:
     said = say("generate", "ballistic", "--track", "smoke", "--out", tmp_path)
     assert said.err == ""
 

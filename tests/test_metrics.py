@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 import torch
 from hedgefox.bench import reduce
-from hedgefox.bench._metric import every_metric, metric, metrics_for
+from hedgefox.bench._metric import Metric, every_metric, metric, metrics_for
 from hedgefox.contracts import Domain, MisuseError, NodeType, Trajectory, Wall, single_scene, stack
 from torch import Tensor
 
@@ -18,8 +19,8 @@ BOX = torch.tensor([[0.0, 0.0], [4.0, 3.0]])  # diagonal 5 m
 
 
 def make(
-    position: list[list[list[float]]],
-    velocity: list[list[list[float]]] | None = None,
+    position: Sequence[Sequence[Sequence[float]]],
+    velocity: Sequence[Sequence[Sequence[float]]] | None = None,
     *,
     types: list[int] | None = None,
     mass: list[float] | None = None,
@@ -51,7 +52,7 @@ def moved(film: Trajectory, by: float = 0.01, seed: int = 0) -> Trajectory:
 
 
 @pytest.mark.parametrize("m", every_metric(), ids=lambda m: m.id)
-def test_a_replay_of_the_truth_is_perfect_and_says_its_unit(m, ballistic, film) -> None:
+def test_a_replay_of_the_truth_is_perfect_and_says_its_unit(m: Metric, ballistic: Domain, film: Trajectory) -> None:
     got = m.evaluate(film, film, ballistic)[m.id]
     assert got.shape == (film.n_frames, film.scene.n_scenes)
     assert got.dtype == np.float64
@@ -62,7 +63,9 @@ def test_a_replay_of_the_truth_is_perfect_and_says_its_unit(m, ballistic, film) 
 
 
 @pytest.mark.parametrize("m", [m for m in every_metric() if m.better == "lower"], ids=lambda m: m.id)
-def test_divergence_costs_the_cap_and_never_less_than_a_finite_error(m, ballistic, film) -> None:
+def test_divergence_costs_the_cap_and_never_less_than_a_finite_error(
+    m: Metric, ballistic: Domain, film: Trajectory
+) -> None:
     finite = m.evaluate(film, moved(film), ballistic)[m.id]
     x = film.position.clone()
     x[5:, film.scene.node_scene == 1] = torch.nan
@@ -76,7 +79,7 @@ def test_divergence_costs_the_cap_and_never_less_than_a_finite_error(m, ballisti
 
 
 @pytest.mark.parametrize("m", every_metric(), ids=lambda m: m.id)
-def test_scenes_are_judged_alone(m, ballistic, film) -> None:
+def test_scenes_are_judged_alone(m: Metric, ballistic: Domain, film: Trajectory) -> None:
     answer = moved(film)
     whole = m.evaluate(film, answer, ballistic)[m.id]
     for b in range(film.scene.n_scenes):
@@ -85,7 +88,7 @@ def test_scenes_are_judged_alone(m, ballistic, film) -> None:
 
 
 @pytest.mark.parametrize("m", [m for m in every_metric() if m.name != "invariant_drift"], ids=lambda m: m.id)
-def test_driven_nodes_are_never_averaged_in(m, film) -> None:
+def test_driven_nodes_are_never_averaged_in(m: Metric, film: Trajectory) -> None:
     from .ballistic import BALLISTIC
 
     class OfFree(type(BALLISTIC)):  # type: ignore[misc]
@@ -99,14 +102,14 @@ def test_driven_nodes_are_never_averaged_in(m, film) -> None:
     assert (got[~np.isnan(got)] == (1.0 if m.better == "higher" else 0.0)).all()
 
 
-def test_position_rmse_by_hand(ballistic) -> None:
+def test_position_rmse_by_hand(ballistic: Domain) -> None:
     truth = make([[[0, 0], [1, 1], [2, 2]], [[0, 0], [1, 1], [2, 2]]], types=[0, 0, 1])
     answer = make([[[0.3, 0.4], [1, 1], [2, 2]], [[0, 0], [1, 4], [2, 2]]], types=[0, 0, 1])
     got = curve("position_rmse", truth, answer, ballistic)
     np.testing.assert_allclose(got[:, 0], [math.sqrt((0.3**2 + 0.4**2) / 2), math.sqrt(9 / 2)], rtol=1e-6)
 
 
-def test_position_rmse_is_exact_to_float64_far_from_the_origin(ballistic) -> None:
+def test_position_rmse_is_exact_to_float64_far_from_the_origin(ballistic: Domain) -> None:
     rng = np.random.default_rng(3)
     a, b = (rng.uniform(0, 3, (4, 500, 2)).astype(np.float32) for _ in range(2))
     got = curve("position_rmse", make(a.tolist()), make(b.tolist()), ballistic)
@@ -115,7 +118,7 @@ def test_position_rmse_is_exact_to_float64_far_from_the_origin(ballistic) -> Non
 
 
 @pytest.mark.parametrize("name", ["position_rmse", "centre_of_mass_error", "chamfer"])
-def test_distances_go_the_short_way_round_a_periodic_box(name: str, ballistic) -> None:
+def test_distances_go_the_short_way_round_a_periodic_box(name: str, ballistic: Domain) -> None:
     wall = torch.tensor([[int(Wall.PERIODIC)] * 2, [int(Wall.NO_SLIP)] * 2])
     truth, answer = make([[[0.1, 1.0]]], wall=wall), make([[[3.9, 1.0]]], wall=wall)
     assert curve(name, truth, answer, ballistic)[0, 0] == pytest.approx(0.2, rel=1e-5)
@@ -125,18 +128,18 @@ def test_distances_go_the_short_way_round_a_periodic_box(name: str, ballistic) -
     assert closed[0, 0] == pytest.approx(3.8, rel=1e-5)
 
 
-def test_no_error_exceeds_the_diagonal(ballistic) -> None:
+def test_no_error_exceeds_the_diagonal(ballistic: Domain) -> None:
     got = curve("position_rmse", make([[[0, 0]]]), make([[[30, 0]]]), ballistic)
     assert got[0, 0] == pytest.approx(5.0)
 
 
-def test_velocity_rmse_by_hand(ballistic) -> None:
+def test_velocity_rmse_by_hand(ballistic: Domain) -> None:
     still = [[[0, 0], [1, 1]]]
     got = curve("velocity_rmse", make(still, [[[0, 0], [1, 0]]]), make(still, [[[3, 0], [1, 4]]]), ballistic)
     assert got[0, 0] == pytest.approx(math.sqrt(25 / 2))
 
 
-def test_kinetic_energy_error_by_hand(ballistic) -> None:
+def test_kinetic_energy_error_by_hand(ballistic: Domain) -> None:
     """True energies 1 J and 9 J; predicted 4 J and 0 J; the scale is the film's largest, 9 J."""
     still = [[[0, 0]], [[0, 0]]]
     truth = make(still, [[[1, 0]], [[3, 0]]], mass=[2.0])
@@ -144,20 +147,20 @@ def test_kinetic_energy_error_by_hand(ballistic) -> None:
     np.testing.assert_allclose(curve("kinetic_energy_error", truth, answer, ballistic)[:, 0], [3 / 9, 1.0], rtol=1e-6)
 
 
-def test_kinetic_energy_error_is_finite_for_a_scene_at_rest(ballistic) -> None:
+def test_kinetic_energy_error_is_finite_for_a_scene_at_rest(ballistic: Domain) -> None:
     """Floor: the speed that spends the trust threshold (0.02 m) in ten frames of 0.1 s."""
     slow = 0.02 / (10 * 0.1)
     truth, answer = make([[[0, 0]]]), make([[[0, 0]]], [[[slow, 0]]])
     assert curve("kinetic_energy_error", truth, answer, ballistic)[0, 0] == pytest.approx(1.0, rel=1e-5)
 
 
-def test_observable_error_by_hand(ballistic) -> None:
+def test_observable_error_by_hand(ballistic: Domain) -> None:
     """The ballistic observable is the centre of mass: off by (0.3, 0.4), over two values."""
     truth, answer = make([[[1, 1], [2, 2]]]), make([[[1.3, 1.4], [2.3, 2.4]]])
     assert curve("observable_error", truth, answer, ballistic)[0, 0] == pytest.approx(0.5 / math.sqrt(2), rel=1e-5)
 
 
-def test_what_answers_with_its_own_nodes_is_judged_on_the_observable_alone(ballistic) -> None:
+def test_what_answers_with_its_own_nodes_is_judged_on_the_observable_alone(ballistic: Domain) -> None:
     truth, coarse = make([[[1, 1], [2, 2]]]), make([[[1.5, 1.9]]])
     assert curve("observable_error", truth, coarse, ballistic)[0, 0] == pytest.approx(0.4 / math.sqrt(2), rel=1e-5)
     assert curve("centre_of_mass_error", truth, coarse, ballistic)[0, 0] == pytest.approx(0.4, rel=1e-5)
@@ -165,13 +168,13 @@ def test_what_answers_with_its_own_nodes_is_judged_on_the_observable_alone(balli
         assert np.isnan(curve(name, truth, coarse, ballistic)).all()
 
 
-def test_centre_of_mass_error_weighs_by_mass(ballistic) -> None:
+def test_centre_of_mass_error_weighs_by_mass(ballistic: Domain) -> None:
     truth = make([[[0, 0], [1, 1]]], mass=[1.0, 3.0])
     answer = make([[[0.8, 0], [1, 1]]], mass=[1.0, 3.0])
     assert curve("centre_of_mass_error", truth, answer, ballistic)[0, 0] == pytest.approx(0.2, rel=1e-5)
 
 
-def test_penetration_is_the_excess_over_the_truths_own(ballistic) -> None:
+def test_penetration_is_the_excess_over_the_truths_own(ballistic: Domain) -> None:
     truth = make([[[-0.1, 1], [1, 1]], [[0.5, 1], [1, 1]]])
     answer = make([[[0.1, 1], [1, -0.4]], [[0.5, 1], [1, 1]]])
     np.testing.assert_allclose(curve("penetration", truth, answer, ballistic)[:, 0], [0.3, 0.0], atol=1e-6)
@@ -188,7 +191,7 @@ def test_invariant_drift_by_hand() -> None:
     np.testing.assert_allclose(got[:, 0], [0.0, 0.5 * 1 / (2 + 3)], rtol=1e-6)
 
 
-def test_chamfer_by_hand_ignores_who_is_who(ballistic) -> None:
+def test_chamfer_by_hand_ignores_who_is_who(ballistic: Domain) -> None:
     """Swapped particles cost nothing; then nearest distances 0.5, 0 one way and 0.5, 0 the other: mean 0.25."""
     truth = make([[[0, 0], [2, 0]], [[0, 0], [2, 0]]])
     answer = make([[[2, 0], [0, 0]], [[2, 0], [0.3, 0.4]]])
@@ -219,7 +222,7 @@ def flags(*onsets: int, n: int = 12) -> Trajectory:
         ((0,), (), 0, 0, 0),  # already holds in the first new frame: nothing to predict
     ],
 )
-def test_event_counts_by_hand(true, claimed, tp, fp, fn) -> None:
+def test_event_counts_by_hand(true: tuple[int, ...], claimed: tuple[int, ...], tp: int, fp: int, fn: int) -> None:
     got = metric("event_f1").evaluate(flags(*true), flags(*claimed), Flags())  # type: ignore[arg-type]
     assert [int(got[f"event_f1@1/{k}"].sum()) for k in ("tp", "fp", "fn")] == [tp, fp, fn]
 
@@ -251,7 +254,7 @@ def test_after_divergence_no_event_is_claimed() -> None:
     assert [int(got[f"event_f1@1/{k}"].sum()) for k in ("tp", "fp", "fn")] == [0, 0, 1]
 
 
-def test_metrics_are_found_by_file_and_version(ballistic) -> None:
+def test_metrics_are_found_by_file_and_version(ballistic: Domain) -> None:
     assert metric("position_rmse@1").id == "position_rmse@1"
     with pytest.raises(MisuseError, match="position_rmse@1"):
         metric("position_rmse@7")
@@ -309,7 +312,7 @@ def test_a_ratio_of_medians_holds_the_true_ratio() -> None:
     assert found.high - found.low < 0.2
 
 
-def test_stacked_films_score_as_their_parts(ballistic) -> None:
+def test_stacked_films_score_as_their_parts(ballistic: Domain) -> None:
     a, b = make([[[0, 0]]]), make([[[1, 1], [2, 2]]])
     c, d = make([[[1, 0]]]), make([[[1, 1], [2, 3]]])
     got = curve("position_rmse", stack([a, b]), stack([c, d]), ballistic)

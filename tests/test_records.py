@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import json
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,17 @@ from hedgefox.bench import run as run_module
 from hedgefox.bench._stages import score_stage, stage
 from hedgefox.bench.report import line_chart, report
 from hedgefox.bench.run import run
-from hedgefox.bench.score import Score
+from hedgefox.bench.score import Score, score_case
 from hedgefox.bench.verbs import score, speed
 from hedgefox.contracts import Domain, MisuseError, Track, track
+
+
+@pytest.fixture(scope="module", autouse=True)
+def frozen_code() -> Iterator[None]:
+    """Stages are stale when the code changes, which an editor may do while tests run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(environment, "source_hash", lambda: "code")
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +37,7 @@ def tiny() -> Track:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, ballistic: Domain, tiny: Track) -> Path:
+def finished(tmp_path_factory: pytest.TempPathFactory, ballistic: Domain, tiny: Track) -> Path:
     """One whole run of the closed-form domain."""
     return run(tiny, tmp_path_factory.mktemp("run"), [ballistic])
 
@@ -66,8 +75,10 @@ def test_a_run_records_what_it_takes_to_repeat_it(held: dict[str, Any], tiny: Tr
     assert any(kind == "baseline" for _, kind in names)
 
 
-def test_all_rungs_are_scored_on_test_and_few_out_of_distribution_and_few_timed(held, tiny) -> None:
-    def rungs(rows) -> int:
+def test_all_rungs_are_scored_on_test_and_few_out_of_distribution_and_few_timed(
+    held: dict[str, Any], tiny: Track
+) -> None:
+    def rungs(rows: Any) -> int:
         return sum(r["kind"] == "ladder" for r in rows)
 
     assert rungs(r for r in held["scores"] if r["split"] == "test") == 8
@@ -92,13 +103,13 @@ def test_json_is_strict(finished: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["suite", "track", "metrics", "scores", "failures", "versions"])
-def test_a_record_without_a_part_is_refused(held, name: str, tmp_path: Path) -> None:
+def test_a_record_without_a_part_is_refused(held: dict[str, Any], name: str, tmp_path: Path) -> None:
     del held[name]
     with pytest.raises(MisuseError, match=name):
         records.read(rewritten(tmp_path, held))
 
 
-def test_a_record_with_a_wrong_part_is_refused_with_its_place(held, tmp_path: Path) -> None:
+def test_a_record_with_a_wrong_part_is_refused_with_its_place(held: dict[str, Any], tmp_path: Path) -> None:
     held["speed"][0]["latency"]["samples_s"] = []
     with pytest.raises(MisuseError, match=r"\$\.speed\[0\]\.latency\.samples_s"):
         records.read(rewritten(tmp_path, held))
@@ -106,7 +117,7 @@ def test_a_record_with_a_wrong_part_is_refused_with_its_place(held, tmp_path: Pa
         records.write(tmp_path, held)
 
 
-def test_another_version_is_named_beside_ours(held, tmp_path: Path) -> None:
+def test_another_version_is_named_beside_ours(held: dict[str, Any], tmp_path: Path) -> None:
     held["version"] = 99
     with pytest.raises(MisuseError, match=rf"99.*{records.VERSION}"):
         records.read(rewritten(tmp_path, held))
@@ -126,7 +137,7 @@ def test_folders_without_records_are_misuse(tmp_path: Path) -> None:
         leaderboard.rows(tmp_path / "none")
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch) -> None:
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     records.write_text(tmp_path / "a", "old")
     monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(OSError, match="No space"):
@@ -168,7 +179,7 @@ def with_errors(held: dict[str, Any], spans: dict[str, tuple[float, float, float
     return held
 
 
-def test_overlapping_intervals_share_places(held) -> None:
+def test_overlapping_intervals_share_places(held: dict[str, Any]) -> None:
     spans = {"drag-1.01": (1.0, 0.9, 1.1), "drag-1.03": (1.2, 1.05, 1.3), "drag-1.1": (2.0, 1.9, 2.1)}
     entries = leaderboard.board_of([with_errors(held, spans)])
     assert [(e.row["model"], e.rank) for e in entries] == [
@@ -181,7 +192,7 @@ def test_what_one_scene_alone_says_is_not_ranked(finished: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["suite", "generator", "data", "metric"])
-def test_another_version_is_shown_and_not_ranked(held, what: str) -> None:
+def test_another_version_is_shown_and_not_ranked(held: dict[str, Any], what: str) -> None:
     old = copy.deepcopy(held)
     old["created"] = "2020-01-01T00:00:00+00:00"
     if what == "suite":
@@ -200,7 +211,7 @@ def test_another_version_is_shown_and_not_ranked(held, what: str) -> None:
     assert all(e.comparable == newest for e in ranked)
 
 
-def test_markdown_escapes_what_would_break_the_table(held) -> None:
+def test_markdown_escapes_what_would_break_the_table(held: dict[str, Any]) -> None:
     spans = {"drag-1.01": (1.0, 0.9, 1.1)}
     held = with_errors(held, spans)
     entries = leaderboard.board_of([held])
@@ -251,7 +262,7 @@ def test_the_report_stands_alone(finished: Path) -> None:
     assert "persistence" in (finished / "report" / "LEADERBOARD.md").read_text()
 
 
-def test_every_text_of_a_record_is_escaped(held, tmp_path: Path) -> None:
+def test_every_text_of_a_record_is_escaped(held: dict[str, Any], tmp_path: Path) -> None:
     evil = "<script>alert(1)</script>"
     held["command"] = [evil]
     held["versions"]["torch"] = evil
@@ -313,7 +324,9 @@ def test_a_lost_table_is_measured_again(tmp_path: Path) -> None:
     assert scores[0].curves["position_rmse@1"].shape == (2, 3)
 
 
-def test_a_finished_run_is_reused_and_keeps_its_times(finished, held, ballistic, tiny, monkeypatch) -> None:
+def test_a_finished_run_is_reused_and_keeps_its_times(
+    finished: Path, held: dict[str, Any], ballistic: Domain, tiny: Track, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def never(*args: Any, **kwargs: Any) -> None:
         raise AssertionError("this was done before")
 
@@ -326,8 +339,22 @@ def test_a_finished_run_is_reused_and_keeps_its_times(finished, held, ballistic,
     assert again["speed"] == held["speed"]
 
 
-def test_a_killed_run_goes_on_where_it_stood(tmp_path, ballistic, tiny, monkeypatch) -> None:
-    real, scored = run_module.score_case, []
+def test_changed_code_makes_scores_stale(
+    finished: Path, ballistic: Domain, tiny: Track, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def again(*args: Any, **kwargs: Any) -> None:
+        raise InterruptedError("scored again")
+
+    monkeypatch.setattr(run_module, "score_case", again)
+    monkeypatch.setattr(environment, "source_hash", lambda: "other code")
+    with pytest.raises(InterruptedError):
+        run(tiny, finished, [ballistic])
+
+
+def test_a_killed_run_goes_on_where_it_stood(
+    tmp_path: Path, ballistic: Domain, tiny: Track, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, scored = score_case, list[str]()
 
     def killed_at_second(case: Any, *args: Any, **kwargs: Any) -> Any:
         if len(scored) == 1:
@@ -340,15 +367,20 @@ def test_a_killed_run_goes_on_where_it_stood(tmp_path, ballistic, tiny, monkeypa
         run(tiny, tmp_path, [ballistic])
     assert not (tmp_path / "record.json").exists()
     again = []
-    monkeypatch.setattr(
-        run_module, "score_case", lambda case, *a, **k: (again.append(case.split), real(case, *a, **k))[1]
-    )
+
+    def watched(case: Any, *args: Any, **kwargs: Any) -> Any:
+        again.append(case.split)
+        return real(case, *args, **kwargs)
+
+    monkeypatch.setattr(run_module, "score_case", watched)
     run(tiny, tmp_path, [ballistic])
     assert scored == ["test"]
     assert again == ["long"]
 
 
-def test_a_model_that_cannot_be_trained_is_a_failure_of_its_own(tmp_path, ballistic, tiny, monkeypatch) -> None:
+def test_a_model_that_cannot_be_trained_is_a_failure_of_its_own(
+    tmp_path: Path, ballistic: Domain, tiny: Track, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from hedgefox import surrogates
 
     def refuse(name: str, *args: Any, **kwargs: Any) -> None:
@@ -361,7 +393,7 @@ def test_a_model_that_cannot_be_trained_is_a_failure_of_its_own(tmp_path, ballis
     assert "persistence" in {r["model"] for r in made["scores"]}
 
 
-def test_misuse_of_run_writes_nothing(tmp_path, ballistic) -> None:
+def test_misuse_of_run_writes_nothing(tmp_path: Path, ballistic: Domain) -> None:
     out = tmp_path / "out"
     for wrong, why in (
         ({"track": "nonsense"}, "nonsense"),
@@ -370,14 +402,16 @@ def test_misuse_of_run_writes_nothing(tmp_path, ballistic) -> None:
         ({"track": "smoke", "domains": [ballistic], "device": "abacus"}, "abacus"),
     ):
         with pytest.raises(MisuseError, match=why):
-            run(out=out, **wrong)  # type: ignore[arg-type]
+            run(out=out, **wrong)
     assert not out.exists()
 
 
-def test_score_and_speed_alone_write_records_that_make_one_board(finished, ballistic, tiny, tmp_path) -> None:
+def test_score_and_speed_alone_write_records_that_make_one_board(
+    finished: Path, ballistic: Domain, tiny: Track, tmp_path: Path
+) -> None:
     data = finished / "data" / "ballistic"
     weights = next((finished / "weights" / "ballistic" / "linear").iterdir())
-    models = ["reference", "drag-1.4", "persistence", weights]
+    models: list[str | Path] = ["reference", "drag-1.4", "persistence", weights]
     made = score(models, data, tmp_path / "scores", domain=ballistic, track=tiny, splits=["test"])
     assert {r["model"] for r in made["scores"]} == {"ballistic", "drag-1.4", "persistence", "linear"}
     speed(["persistence"], tmp_path / "speed", domain=ballistic, track=tiny)
@@ -387,7 +421,7 @@ def test_score_and_speed_alone_write_records_that_make_one_board(finished, balli
     assert rows["drag-1.4"]["latency_ms"] is None
 
 
-def test_score_refuses_what_does_not_fit(finished, ballistic, tiny, tmp_path) -> None:
+def test_score_refuses_what_does_not_fit(finished: Path, ballistic: Domain, tiny: Track, tmp_path: Path) -> None:
     data = finished / "data" / "ballistic"
     for models, more, why in (
         (["persistence"], {"splits": ["shape"]}, r"no split 'shape'.*test"),

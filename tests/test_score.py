@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,14 +16,16 @@ from hedgefox.bench.score import Case, Score, prepare, score_case
 from hedgefox.bench.summary import summarise
 from hedgefox.contracts import Domain, MisuseError, Model, ModelCard, Recipe, Trajectory
 
+Answerer = Callable[[Trajectory, int], Trajectory]
+
 KINDS = {"test-model": "specialist", "ballistic": "reference"}
 
 
 class Scripted(Model):
     """A model that does what it is told, for tests."""
 
-    def __init__(self, answer, name: str = "test-model") -> None:
-        self.answer, self.seen = answer, []
+    def __init__(self, answer: Answerer, name: str = "test-model") -> None:
+        self.answer, self.seen = answer, list[Trajectory]()
         self._card = ModelCard(name, "specialist", "none", "none", "none", ("*",))
 
     @property
@@ -38,11 +42,11 @@ def case(ballistic: Domain, recipe: Recipe, film: Trajectory) -> Case:
     return prepare(ballistic, "test", film, recipe)
 
 
-def only(case: Case, answer) -> Score:
+def only(case: Case, answer: Answerer) -> Score:
     return score_case(case, [Contestant(Scripted(answer))])[0]
 
 
-def replay(case: Case):
+def replay(case: Case) -> Answerer:
     """The cheating model: it was given the truth, in the harness's own batches of scenes."""
     place = {tuple(case.past.select([b]).position.flatten().tolist()): b for b in range(case.past.scene.n_scenes)}
 
@@ -118,7 +122,7 @@ def test_a_diverged_scene_stays_in_the_mean_with_its_capped_error(case: Case) ->
         (lambda past, n: past.select([0]), "frames"),
     ],
 )
-def test_a_model_that_fails_is_recorded_and_stops_nobody(case: Case, answer, why: str) -> None:
+def test_a_model_that_fails_is_recorded_and_stops_nobody(case: Case, answer: Answerer, why: str) -> None:
     scores = score_case(case, [Contestant(Scripted(answer)), Contestant(Scripted(replay(case), "next"))])
     assert scores[0].failure is not None
     assert why in scores[0].failure
@@ -139,7 +143,9 @@ def test_a_model_cannot_move_the_goalposts(case: Case) -> None:
     np.testing.assert_allclose(got, 0.1 * 2**0.5, rtol=1e-4)
 
 
-def test_batches_are_bounded_and_do_not_change_the_score(case: Case, ballistic, recipe, monkeypatch) -> None:
+def test_batches_are_bounded_and_do_not_change_the_score(
+    case: Case, ballistic: Domain, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rung = Contestant(ballistic.ladder(recipe)["drag-2.5"])
     whole = score_case(case, [rung])[0].curves["position_rmse@1"]
     monkeypatch.setattr("hedgefox.bench.score.MAX_NODES", 7)
@@ -150,12 +156,12 @@ def test_batches_are_bounded_and_do_not_change_the_score(case: Case, ballistic, 
     np.testing.assert_allclose(parts, whole, rtol=1e-4)
 
 
-def test_films_of_another_recipe_are_misuse(ballistic, recipe, film) -> None:
+def test_films_of_another_recipe_are_misuse(ballistic: Domain, recipe: Recipe, film: Trajectory) -> None:
     with pytest.raises(MisuseError, match=r"12 frames; 20"):
         prepare(ballistic, "long", film, recipe)
 
 
-def test_curves_survive_the_disk(case: Case, tmp_path) -> None:
+def test_curves_survive_the_disk(case: Case, tmp_path: Path) -> None:
     score = only(case, replay(case))
     failed = Score("ballistic", "test", "broken", 3, failure="RuntimeError: no")
     curves.write(tmp_path / "c.parquet", [score, dataclasses.replace(score, model="again", seed=2), failed])
@@ -166,7 +172,7 @@ def test_curves_survive_the_disk(case: Case, tmp_path) -> None:
         np.testing.assert_array_equal(back[1].curves[name], values)
 
 
-def test_no_curves_are_a_table_too_and_a_foreign_file_is_refused(tmp_path) -> None:
+def test_no_curves_are_a_table_too_and_a_foreign_file_is_refused(tmp_path: Path) -> None:
     curves.write(tmp_path / "none.parquet", [])
     assert curves.read(tmp_path / "none.parquet") == []
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 not really")
@@ -192,7 +198,7 @@ def test_rungs_are_spread_evenly() -> None:
     assert spread(names, 20) == names
 
 
-def test_unknown_models_are_named_with_what_exists(ballistic, recipe) -> None:
+def test_unknown_models_are_named_with_what_exists(ballistic: Domain, recipe: Recipe) -> None:
     with pytest.raises(MisuseError, match=r"unknown model 'nonsense'.*drag-1\.01.*persistence"):
         resolve("nonsense", ballistic, recipe, size="xs", device="cpu")
     assert resolve("drag-1.4", ballistic, recipe, size="xs", device="cpu").model.card.kind == "ladder"

@@ -10,7 +10,7 @@ from hedgefox.bench import clock
 from hedgefox.bench.clock import Clocks, Effort, Timing, time_interleaved, turns, warm_up
 from hedgefox.bench.contestants import Contestant
 from hedgefox.bench.speed import batch_scenes, peak_memory, phase_seconds, speed_case, timing_threads, try_batches
-from hedgefox.contracts import Domain, Model, ModelCard, Trajectory
+from hedgefox.contracts import Domain, Model, ModelCard, Recipe, Trajectory
 
 
 class Fake:
@@ -52,13 +52,15 @@ def test_compilation_is_kept_apart() -> None:
 
 def test_warm_up_goes_on_until_two_calls_agree() -> None:
     fake = Fake()
-    settling = warm_up(fake.task("a", lambda k: 0.1 + 1 / 2**k), Effort(3, 0.0), fake.clocks)
+    settling = warm_up(fake.task("a", lambda k: 0.001 + 0.1 / 2**k), Effort(3, 0.0), fake.clocks)
     assert settling.steady or settling.warmup_calls == clock.WARMUP_CALLS
     assert settling.warmup_calls > 3
     flat = warm_up(fake.task("b", 0.1), Effort(3, 0.0), fake.clocks)
     assert (flat.steady, flat.warmup_calls) == (True, 2)
-    never = warm_up(fake.task("c", lambda k: 0.1 * (1 + k % 2)), Effort(3, 0.0), fake.clocks)
+    never = warm_up(fake.task("c", lambda k: 0.01 * (1 + k % 2)), Effort(3, 0.0), fake.clocks)
     assert (never.steady, never.warmup_calls) == (False, clock.WARMUP_CALLS)
+    slow = warm_up(fake.task("d", lambda k: 10.0 * (1 + k % 2)), Effort(3, 0.1), fake.clocks)
+    assert (slow.steady, slow.warmup_calls) == (False, 1), "patience is spent: a slow task is not warmed up for minutes"
 
 
 def test_short_tasks_are_repeated_and_slow_ones_sampled_less_but_never_under_three() -> None:
@@ -171,7 +173,7 @@ def test_the_same_scenes_for_all_of_middle_size_first(film: Trajectory) -> None:
     assert len(batch_scenes(film, 5)) == 5
 
 
-def test_a_real_stepper_is_timed_in_its_phases(ballistic: Domain, recipe, film: Trajectory) -> None:
+def test_a_real_stepper_is_timed_in_its_phases(ballistic: Domain, recipe: Recipe, film: Trajectory) -> None:
     model = ballistic.reference(recipe)
     entries, failures = speed_case(film.frames(0, 4), 8, [Contestant(model)], Effort(2, 0.0), batches=(1, 2))
     assert not failures
@@ -206,7 +208,7 @@ def test_peak_memory_is_what_the_driver_saw_in_between() -> None:
     assert peak_memory(work, torch.device("cpu")) is None
 
 
-def test_synchronising_imports_nothing_and_asks_what_is_loaded(monkeypatch) -> None:
+def test_synchronising_imports_nothing_and_asks_what_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
     import types
 

@@ -14,6 +14,7 @@ import pytest
 from hedgefox import datasets
 from hedgefox.contracts import Domain, HedgefoxError, MisuseError
 from hedgefox.datasets import _generate
+from hedgefox.datasets._disk import Disk
 
 from .test_datasets import TRACK
 
@@ -52,6 +53,16 @@ def test_a_full_disk_is_one_line_and_resumable(tmp_path: Path) -> None:
     assert "\n" not in found["said"]
     assert not [name for name in found["left"] if name.endswith((".tmp", ".h5"))]
     assert found["problems"] == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+def test_hdf5_never_learns_of_a_full_disk() -> None:
+    disk = Disk(Path("/dev/full"))
+    disk.require_no_error()
+    assert disk.write(memoryview(b"data")) == 4
+    with pytest.raises(OSError, match="No space left on device"):
+        disk.require_no_error()
+    disk.close()
 
 
 def test_a_folder_that_cannot_be_made(ballistic: Domain, tmp_path: Path) -> None:

@@ -110,14 +110,10 @@ class SphSolver:
         The damped answer settles where the pressure makes the acceleration free of divergence: hydrostatic in a tank, zero at
         a gate just opened. The pressure that existing motion asks for (of order ρv²) is left out.
         """
-        answer = dataclasses.replace(state, velocity=torch.zeros_like(state.velocity))
-        keep = 1.0 - self.settings.relaxation_damping
-        frozen = _held(script, 0)
+        answer = dataclasses.replace(state, velocity=torch.zeros_like(state.velocity), density=state.density.clone())
         constants = self._constants(state.scene.frame_interval, moving=False)
-        driven = self._driven_arrays(state.scene, frozen)
-        for _ in range(self.settings.relaxation_steps):
-            self._substeps(answer, constants, driven, 1)
-            answer.velocity.mul_(keep)
+        driven = self._driven_arrays(state.scene, _held(script))
+        self._substeps(answer, constants, driven, self.settings.relaxation_steps)
         return dataclasses.replace(state, density=answer.density)
 
     def advance(self, state: SphState, script: Script) -> SphState:
@@ -160,6 +156,7 @@ class SphSolver:
         values = [
             WATER_DENSITY, s.sound_speed, self.smoothing_length, frame_interval / s.substeps,
             s.artificial_viscosity, s.density_diffusion, s.background_pressure, float(moving),
+            1.0 if moving else 1.0 - s.relaxation_damping,
         ]  # fmt: skip
         return torch.tensor(values, dtype=s.dtype, device=self.device)
 
@@ -236,8 +233,8 @@ def _never_empty(values: Tensor) -> Tensor:
     return values.contiguous() if values.shape[0] else values.new_zeros((1, *values.shape[1:]))
 
 
-def _held(script: Script, frame: int) -> Script:
-    """The script standing still at one frame."""
-    still: Any = script._map(lambda _, x: x[[frame, frame]])
+def _held(script: Script) -> Script:
+    """The script standing still at its first frame."""
+    still: Any = script._map(lambda _, x: x[[0, 0]])
     assert isinstance(still, Script)
     return still

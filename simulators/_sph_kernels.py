@@ -17,7 +17,7 @@ PERIODIC, FREE_SLIP, NO_SLIP = 1, 2, 3  # contracts.scene.Wall
 BALL = 0  # contracts.scene.Obstacle
 
 # Columns of the array `constants`.
-DENSITY, SOUND_SPEED, SMOOTHING, TIME_STEP, ARTIFICIAL_VISCOSITY, DIFFUSION, BACKGROUND, MOVING = range(8)
+DENSITY, SOUND_SPEED, SMOOTHING, TIME_STEP, ARTIFICIAL_VISCOSITY, DIFFUSION, BACKGROUND, MOVING, KEPT = range(9)
 PI = 3.14159265358979
 
 
@@ -335,7 +335,7 @@ def advance_scenes(
                     xi = row(node, step, dim) + row(node_slope, step, dim) * (elapsed + dt)
                     vi = row(node_slope, step, dim)
                 else:
-                    vi += dt * (a + g)
+                    vi = (vi + dt * (a + g)) * constants[KEPT]
                     xi += dt * vi * moving
                     xi, vi = kept_inside(xi, vi, low + box_velocity * dt * moving, size, b, wall, box_velocity, dim)
                 for k in ti.static(range(dim)):

@@ -27,6 +27,8 @@ class Metric:
     curve: Curve
     parts: Parts | None
     """Counts that a micro-average sums, where a mean of the curve would be wrong."""
+    running: Callable[[dict[str, Tensor]], Tensor] | None
+    """The curve of such counts."""
 
     @property
     def id(self) -> str:
@@ -35,9 +37,11 @@ class Metric:
 
     def evaluate(self, truth: Trajectory, predicted: Trajectory, domain: Domain) -> dict[str, np.ndarray]:
         """Curves (T, B) by metric id, in float64; counts, where there are any, under "id/part"."""
-        found = {self.id: self.curve(truth, predicted, domain)}
-        if self.parts is not None:
-            found |= {f"{self.id}/{n}": x for n, x in self.parts(truth, predicted, domain).items()}
+        if self.parts is None or self.running is None:
+            found = {self.id: self.curve(truth, predicted, domain)}
+        else:
+            counts = self.parts(truth, predicted, domain)
+            found = {self.id: self.running(counts), **{f"{self.id}/{n}": x for n, x in counts.items()}}
         return {name: values.double().cpu().numpy() for name, values in found.items()}
 
 
@@ -50,7 +54,8 @@ def metric(name: str) -> Metric:
     if file.BETTER not in ("lower", "higher"):
         raise MisuseError(f"metric {bare}: BETTER is {file.BETTER!r}; lower or higher is right")
     parts: Parts | None = getattr(file, "parts", None)
-    return Metric(bare, int(file.VERSION), file.UNIT, file.BETTER, tuple(file.DOMAINS), file.curve, parts)
+    running = getattr(file, "running", None)
+    return Metric(bare, int(file.VERSION), file.UNIT, file.BETTER, tuple(file.DOMAINS), file.curve, parts, running)
 
 
 def metrics_for(domain: str) -> list[Metric]:

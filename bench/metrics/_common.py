@@ -7,11 +7,12 @@ a diverged frame costs the metric's cap.
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ...contracts import NEVER, Trajectory
+from ...contracts import NEVER, Domain, Trajectory
 from ...contracts._ragged import group_sum
 
 
@@ -77,6 +78,15 @@ def filled(film: Trajectory) -> Trajectory:
         return torch.where(rows, still.expand_as(values), values)
 
     return dataclasses.replace(film._map(settle), diverged_at=None)
+
+
+def of_truth(truth: Trajectory, domain: Domain, what: str) -> Any:
+    """`domain.observable`, `.invariants` or `.events` of the truth, evaluated once however many contestants it judges."""
+    # Kept with the film, as functools.cached_property would: it lives as long and is never written to.
+    kept = truth.__dict__.setdefault("_judged", {})
+    if what not in kept or kept[what][0] is not domain:
+        kept[what] = (domain, getattr(domain, what)(filled(truth)))
+    return kept[what][1]
 
 
 def _upright(film: Trajectory) -> Tensor:

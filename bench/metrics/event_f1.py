@@ -12,29 +12,33 @@ import torch
 from torch import Tensor
 
 from ...contracts import Domain, Trajectory
-from ._common import filled, gone
+from ._common import filled, gone, of_truth
 
 VERSION = 1
 UNIT = "1"
 BETTER = "higher"
 DOMAINS = ("*",)
 WINDOW = 2
-MICRO = "f1"
-"""Averages are not means of the curve but F1 of the summed `parts`."""
 
 
 def curve(truth: Trajectory, predicted: Trajectory, domain: Domain) -> Tensor:
     """F1 of all events up to each frame, per scene, shape (T, B)."""
-    sums = {name: values.cumsum(0) for name, values in parts(truth, predicted, domain).items()}
+    return running(parts(truth, predicted, domain))
+
+
+def running(counts: dict[str, Tensor]) -> Tensor:
+    """F1 of the counts up to each frame, per scene, each (T, B) → (T, B)."""
+    sums = {name: values.cumsum(0) for name, values in counts.items()}
     return 2 * sums["tp"] / (2 * sums["tp"] + sums["fp"] + sums["fn"])
 
 
 def parts(truth: Trajectory, predicted: Trajectory, domain: Domain) -> dict[str, Tensor]:
     """Number of true positives, false positives and false negatives at each frame and scene, each (T, B).
 
-    A hit and a miss count at the true onset, a false alarm at the predicted one.
+    Averages are F1 of these, summed. A hit and a miss count at the true onset, a false alarm at the predicted one.
     """
-    true, claimed = _onsets(truth, domain), _onsets(predicted, domain)
+    true = _onsets(truth, of_truth(truth, domain, "events"))
+    claimed = _onsets(predicted, domain.events(filled(predicted)))
     count = {n: torch.zeros((truth.n_frames, truth.scene.n_scenes), dtype=torch.float64) for n in ("tp", "fp", "fn")}
     for name in true:
         for b in range(truth.scene.n_scenes):
@@ -43,10 +47,10 @@ def parts(truth: Trajectory, predicted: Trajectory, domain: Domain) -> dict[str,
     return {name: values.masked_fill(lost, 0.0) for name, values in count.items()}
 
 
-def _onsets(film: Trajectory, domain: Domain) -> dict[str, Tensor]:
+def _onsets(film: Trajectory, events: dict[str, Tensor]) -> dict[str, Tensor]:
     """True where a label begins to hold, each (T, B), on the CPU."""
     alive = ~gone(film).cpu()
-    labels = {name: values.cpu() for name, values in domain.events(filled(film)).items()}
+    labels = {name: values.cpu() for name, values in events.items()}
     before = {name: torch.cat([values[:1], values[:-1]]) for name, values in labels.items()}
     return {name: values & ~before[name] & alive for name, values in labels.items()}
 

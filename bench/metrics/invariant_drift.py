@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ...contracts import Domain, Trajectory
-from ._common import capped, filled, gone, undefined
+from ._common import capped, filled, gone, of_truth, undefined
 
 VERSION = 1
 UNIT = "1"
@@ -23,7 +23,7 @@ DOMAINS = ("*",)
 
 def curve(truth: Trajectory, predicted: Trajectory, domain: Domain) -> Tensor:
     """Mean symmetric relative difference of the invariants of each frame and scene, shape (T, B)."""
-    true, got = domain.invariants(filled(truth)), domain.invariants(filled(predicted))
+    true, got = of_truth(truth, domain, "invariants"), domain.invariants(filled(predicted))
     if not true:
         return undefined(truth)
     alive = ~(gone(predicted) | gone(truth))

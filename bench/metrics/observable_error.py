@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ...contracts import Domain, Trajectory
-from ._common import capped, filled
+from ._common import capped, filled, of_truth
 
 VERSION = 1
 UNIT = "the domain's observable"
@@ -23,7 +23,7 @@ CAP = 10.0
 
 def curve(truth: Trajectory, predicted: Trajectory, domain: Domain) -> Tensor:
     """RMSE of the observable of each frame and scene, shape (T, B)."""
-    true = domain.observable(filled(truth)).double()
+    true = of_truth(truth, domain, "observable").double()
     error = (domain.observable(filled(predicted)).double() - true).square().mean(-1).sqrt()
     largest = true.abs().amax((0, 2))
     return capped(error, CAP * torch.where(largest > 0, largest, 1.0), truth, predicted)

@@ -113,12 +113,16 @@ def warm_up(task: Task, effort: Effort, clocks: Clocks) -> Timing:
         previous, seconds = (seconds if calls else math.inf), once(task, clocks)
         spent, calls = spent + seconds, calls + 1
         steady = abs(seconds - previous) <= STEADY * min(seconds, previous)
+    return plan(first, calls, steady, seconds, effort)
+
+
+def plan(first: float, calls: int, steady: bool, seconds: float, effort: Effort) -> Timing:
+    """A timing without samples yet: how often to repeat and to sample a task that takes `seconds` a call."""
     per_call = max(seconds, 1e-9)
     repeats = min(max(1, math.ceil(effort.sample_seconds / per_call)), MAX_REPEATS)
     ceiling = max(CEILING_SECONDS, CEILING_FACTOR * effort.samples * effort.sample_seconds)
     affordable = int(ceiling / (repeats * per_call))
-    wanted = min(effort.samples, max(3, affordable))
-    return Timing(first, calls, steady, repeats, wanted)
+    return Timing(first, calls, steady, repeats, min(effort.samples, max(3, affordable)))
 
 
 def once(task: Task, clocks: Clocks) -> float:
@@ -142,9 +146,16 @@ def sample(task: Task, timing: Timing, clocks: Clocks) -> None:
 
 
 def time_interleaved(
-    tasks: Mapping[str, Task], effort: Effort, *, clocks: Clocks | None = None, seed: int = 0
+    tasks: Mapping[str, Task],
+    effort: Effort,
+    *,
+    clocks: Clocks | None = None,
+    seed: int = 0,
+    warm: Mapping[str, Timing] | None = None,
 ) -> tuple[dict[str, Timing], dict[str, str]]:
     """Time tasks against each other: all are warmed up, then sampled in turns, each turn back and forth (ABBA).
+
+    `warm` holds plans of tasks that were warmed up before.
 
     Returns the timings and, by name, why a task failed; a task that raises is timed no further and stops no other.
     """
@@ -154,7 +165,7 @@ def time_interleaved(
     with _no_collection():
         for name, task in tasks.items():
             with _caught(name, failures):
-                timings[name] = warm_up(task, effort, clocks)
+                timings[name] = warm[name] if warm and name in warm else warm_up(task, effort, clocks)
         for name in turns(list(timings), effort.samples, seed):
             timing = timings[name]
             if name not in failures and len(timing.samples) < timing.wanted:

@@ -17,9 +17,12 @@ import torch
 
 from ..contracts import Model, Stepper, Trajectory
 from ..contracts.check import own_copy
-from .clock import Clocks, Effort, Task, Timing, once, time_interleaved
+from .clock import STEADY, Clocks, Effort, Task, Timing, once, plan, time_interleaved
 from .contestants import Contestant
 from .reduce import ratio_of_medians
+
+QUICK_SECONDS = 1.0
+"""A rollout shorter than this is called twice at each batch size tried."""
 
 GAIN = 1.05
 """A larger batch must raise throughput by this factor to be worth trying the next one."""
@@ -51,9 +54,11 @@ def speed_case(
         latency, failures = time_interleaved(alone, effort, clocks=clocks)
         _tell(progress, 1, 3)
         tried = {k: try_batches(models[k], pasts, n_frames, clocks, start=latency[k].median) for k in latency}
-        best = {k: int(max(t, key=lambda x: x["nodes_per_s"])["batch"]) for k, t in tried.items()}
+        chosen = {k: max(t, key=lambda x: x["nodes_per_s"]) for k, t in tried.items()}
+        best = {k: int(c["batch"]) for k, c in chosen.items()}
         larger = {k: _task(models[k], pasts[b], n_frames) for k, b in best.items() if b > 1}
-        throughput, late = time_interleaved(larger, effort, clocks=clocks, seed=1)
+        warm = {k: _plan_of(chosen[k], effort) for k in larger}
+        throughput, late = time_interleaved(larger, effort, clocks=clocks, seed=1, warm=warm)
         _tell(progress, 2, 3)
         extra = {
             k: {
@@ -120,24 +125,34 @@ def try_batches(
 ) -> list[dict[str, Any]]:
     """Throughput at growing batch sizes, until one gains less than 5 % or does not fit; `start` is the time at one scene.
 
-    Each size is called once to warm up and once to measure: enough to choose, the chosen one is then sampled.
+    Each size is called once to warm up and once to measure, or just once where that takes longer than QUICK_SECONDS (the
+    code is warm from one scene): enough to choose, the chosen one is then sampled.
     """
-    tried = [_throughput(1, pasts[1], n_frames, start)]
+    tried = [_throughput(1, pasts[1], n_frames, start, start)]
     for batch in [b for b in pasts if b > 1]:
         task = _task(model, pasts[batch], n_frames)
         try:
-            task()
-            tried.append(_throughput(batch, pasts[batch], n_frames, once(task, clocks)))
+            first = once(task, clocks)
+            seconds = once(task, clocks) if first < QUICK_SECONDS else first
+            tried.append(_throughput(batch, pasts[batch], n_frames, seconds, first))
         except Exception as error:  # too large for the device, or refused: smaller batches stand
-            tried.append({"batch": batch, "seconds": None, "nodes_per_s": 0.0, "error": type(error).__name__})
+            lost = {"batch": batch, "seconds": None, "first_call_s": None, "nodes_per_s": 0.0}
+            tried.append(lost | {"error": type(error).__name__})
         if tried[-1]["nodes_per_s"] < GAIN * tried[-2]["nodes_per_s"]:
             break
     return tried
 
 
-def _throughput(batch: int, past: Trajectory, n_frames: int, seconds: float) -> dict[str, Any]:
+def _plan_of(tried: Mapping[str, Any], effort: Effort) -> Timing:
+    """The plan of a batch that was tried: steady when it was called twice and took the same time."""
+    first, seconds = tried["first_call_s"], tried["seconds"]
+    twice = first < QUICK_SECONDS
+    return plan(first, int(twice), twice and abs(first - seconds) <= STEADY * seconds, seconds, effort)
+
+
+def _throughput(batch: int, past: Trajectory, n_frames: int, seconds: float, first: float) -> dict[str, Any]:
     rate = past.scene.n_nodes * n_frames / max(seconds, 1e-12)
-    return {"batch": batch, "seconds": seconds, "nodes_per_s": rate, "error": None}
+    return {"batch": batch, "seconds": seconds, "first_call_s": first, "nodes_per_s": rate, "error": None}
 
 
 @torch.no_grad()

@@ -158,6 +158,21 @@ def test_each_contestant_is_timed_at_its_own_best_batch(film: Trajectory) -> Non
     assert all(e["speedup_equal_accuracy"] is None for e in entries)
 
 
+def test_a_slow_batch_is_not_run_twice_to_be_chosen(film: Trajectory) -> None:
+    fake = Fake()
+    pasts = {b: film.frames(0, 4).select(batch_scenes(film, b)) for b in (1, 4)}
+    calls: list[int] = []
+
+    class Counting(Costly):
+        def rollout(self, past: Trajectory, n_frames: int) -> Trajectory:
+            calls.append(past.scene.n_scenes)
+            return super().rollout(past, n_frames)
+
+    try_batches(Counting(fake, "m", "ladder", 5.0, 0.0), pasts, 8, fake.clocks, start=5.0)
+    try_batches(Counting(fake, "m", "ladder", 0.5, 0.0), pasts, 8, fake.clocks, start=0.5)
+    assert calls == [4, 4, 4]
+
+
 def test_trying_batches_stops_where_nothing_is_gained(film: Trajectory) -> None:
     fake = Fake()
     pasts = {b: film.frames(0, 4).select(batch_scenes(film, b)) for b in (1, 2, 4, 8)}

@@ -10,8 +10,25 @@ same error), with LayerNorm after all but the decoder. Axis letters: N nodes, E 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
+
+CHUNK = 8192
+"""Edges handled at once when a CPU only predicts: what is in between stays in the cache, and time stays linear in size."""
+
+
+def whole(rows: Tensor) -> bool:
+    """Whether to handle all rows at once: always where gradients are wanted, and on a GPU, which has no such cache to miss."""
+    return torch.is_grad_enabled() or rows.is_cuda or rows.shape[0] <= CHUNK
+
+
+def in_chunks(function: Callable[[Tensor], Tensor], rows_EF: Tensor) -> Tensor:
+    """A function of single rows, (E, F) → (E, C)."""
+    if whole(rows_EF):
+        return function(rows_EF)
+    return torch.cat([function(part) for part in torch.split(rows_EF, CHUNK)])
 
 
 class Perceptron(nn.Module):
@@ -49,14 +66,27 @@ class Interaction(nn.Module):
 
     def forward(self, x_NC: Tensor, e_EC: Tensor, edge_index_2E: Tensor) -> tuple[Tensor, Tensor]:
         """Nodes (N, C) and edges (E, C), each updated as a residual."""
+        ends = self.from_nodes(x_NC).chunk(2, dim=-1)
+        arriving_NC = torch.zeros_like(x_NC)
+        if whole(e_EC):
+            e_EC = self.edge_update(ends, e_EC, edge_index_2E)
+            arriving_NC.index_add_(0, edge_index_2E[1], e_EC)
+        else:
+            # The same sums in the same order, a cache-full at a time, written over the old edges.
+            for start in range(0, e_EC.shape[0], CHUNK):
+                part = slice(start, start + CHUNK)
+                e_EC[part] = self.edge_update(ends, e_EC[part], edge_index_2E[:, part])
+                arriving_NC.index_add_(0, edge_index_2E[1, part], e_EC[part])
+        return x_NC + self.node(torch.cat([x_NC, arriving_NC], dim=-1)), e_EC
+
+    def edge_update(self, ends: tuple[Tensor, ...], e_EC: Tensor, edge_index_2E: Tensor) -> Tensor:
+        """Edges after this round's message, (E, C); `ends` are the products of the nodes as sender and as receiver, (N, C) each."""
+        as_sender_NC, as_receiver_NC = ends
         sender_E, receiver_E = edge_index_2E
-        as_sender_NC, as_receiver_NC = self.from_nodes(x_NC).chunk(2, dim=-1)
         hidden_EC = self.from_edge(e_EC)
         hidden_EC = hidden_EC + as_sender_NC.index_select(0, sender_E) + as_receiver_NC.index_select(0, receiver_E)
-        e_EC = e_EC + self.edge_tail(hidden_EC)
-        arriving_NC = torch.zeros_like(x_NC).index_add_(0, receiver_E, e_EC)
-        x_NC = x_NC + self.node(torch.cat([x_NC, arriving_NC], dim=-1))
-        return x_NC, e_EC
+        updated: Tensor = e_EC + self.edge_tail(hidden_EC)
+        return updated
 
 
 class EncodeProcessDecode(nn.Module):
@@ -71,7 +101,7 @@ class EncodeProcessDecode(nn.Module):
 
     def forward(self, node_NF: Tensor, edge_EF: Tensor, edge_index_2E: Tensor) -> Tensor:
         """Node features (N, F), edge features (E, F'), edge_index (2, E) of senders and receivers → (N, n_out)."""
-        x_NC, e_EC = self.encode_node(node_NF), self.encode_edge(edge_EF)
+        x_NC, e_EC = self.encode_node(node_NF), in_chunks(self.encode_edge, edge_EF)
         for interaction in self.process:
             x_NC, e_EC = interaction(x_NC, e_EC, edge_index_2E)
         out: Tensor = self.decode(x_NC)

@@ -45,6 +45,10 @@ KIND = "specialist"
 DOMAINS = ("fluid",)
 
 
+MATERIAL_REACH = 2.0
+"""Standard deviations at which a material parameter saturates: beyond what was seen, the edge is the best guess."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """What a particle_gnn is made of; its file on disk holds the same."""
@@ -52,19 +56,21 @@ class Settings:
     width: int
     """Features of a node and of an edge."""
     message_passing_steps: int
-    history: int = 3
+    history: int = 4
     """Past displacements read, K."""
     radius_in_spacings: float = 2.1
     """Connectivity radius, in node spacings."""
     noise: float = 0.1
     """Standard deviation of the noise on the last displacement, as a share of the accelerations' standard deviation."""
+    sharpness: float = 0.1
+    """Normalised error beyond which the loss grows linearly instead of as a square."""
     spacing: float = 0.02
     """Node spacing [m]; training measures it."""
     dim: int = 2
     parameters: tuple[str, ...] = ()
     """Material parameters read, by name; training takes those of the data."""
     learning_rate: float = 2e-3
-    batch_size: int = 2
+    batch_size: int = 4
 
     @property
     def radius(self) -> float:
@@ -89,6 +95,7 @@ class ParticleGNN(Learner[History]):
     displacement_std: Tensor
     parameter_mean: Tensor
     parameter_std: Tensor
+    parameter_is_log: Tensor
 
     def __init__(self, card: ModelCard, domain: str, settings: Settings) -> None:
         super().__init__(card, domain, as_settings(settings))
@@ -101,6 +108,7 @@ class ParticleGNN(Learner[History]):
             self.register_buffer(name, torch.zeros(size, dtype=torch.float64))
         for name, size in (("acceleration_std", 1), ("displacement_std", 1), ("parameter_std", extra)):
             self.register_buffer(name, torch.full((size,), settings.spacing / 10, dtype=torch.float64))
+        self.register_buffer("parameter_is_log", torch.zeros(extra, dtype=torch.bool))
 
     # What it sees
 
@@ -131,7 +139,9 @@ class ParticleGNN(Learner[History]):
         if missing:
             raise MisuseError(f"{self.card.name} reads the parameter {missing[0]!r}; the scene has none of that name")
         values = torch.stack([scene.parameters[p] for p in self.set.parameters], dim=-1)
-        return ((values - self.parameter_mean) / self.parameter_std).nan_to_num(nan=0.0).to(scene.gravity.dtype)
+        values = torch.where(self.parameter_is_log, values.clamp(min=1e-30).log(), values)
+        standard = ((values - self.parameter_mean) / self.parameter_std).nan_to_num(nan=0.0)
+        return standard.clamp(-MATERIAL_REACH, MATERIAL_REACH).to(scene.gravity.dtype)
 
     def driven_step(self, scene: Scene, script: Script, box: Tensor) -> Tensor:
         """How far the script will move driven nodes against the box [m], zero for free ones, (N, D)."""
@@ -197,7 +207,8 @@ class ParticleGNN(Learner[History]):
         target = (accelerations(scene, noisy[-3:])[0] - self.acceleration_mean.float()) / self.acceleration_std.float()
         script = scene.script.starting_at(self.set.history)
         error = self.predict(scene, noisy[:-1], script) - target
-        return error[scene.free].square().mean()
+        sharpness = self.set.sharpness
+        return ((error[scene.free].square().sum(-1) + sharpness**2).sqrt() - sharpness).mean()
 
     def measure(self, film: Trajectory) -> None:
         """Set the normalisers, float64, from the free nodes of a film."""
@@ -210,6 +221,9 @@ class ParticleGNN(Learner[History]):
         for k, name in enumerate(self.set.parameters):
             values = film.scene.parameters[name].to(torch.float64)
             values = values[torch.isfinite(values)]
+            # Positive quantities such as viscosities spread over ratios, not differences.
+            self.parameter_is_log[k] = bool((values > 0).all())
+            values = values.log() if bool(self.parameter_is_log[k]) else values
             self.parameter_mean[k] = values.mean()
             self.parameter_std[k] = values.std(unbiased=False).clamp(min=1e-12 + 1e-6 * values.mean().abs())
 

@@ -20,7 +20,7 @@ from .test_surrogates import uniform_motion
 
 @pytest.fixture(scope="module")
 def data() -> Data:
-    return Data(particles.film(6, 12), particles.film(2, 24, seed=1), "0" * 64)
+    return Data(particles.film(12, 16), particles.film(2, 24, seed=1), "0" * 64)
 
 
 def run(data: Data, out: Path, steps: int = 60, name: str = "particle_gnn", **more: Any) -> Run:
@@ -33,8 +33,8 @@ def fitted(data: Data, out: Path, steps: int = 60, **more: Any) -> Any:
 
 
 def test_overfits_a_single_window() -> None:
-    film = particles.film(1, 5)
     model = build("fluid", size="xs", noise=0.0, spacing=particles.SPACING)
+    film = particles.film(1, model.window)
     model.measure(film)
     rng = torch.Generator().manual_seed(0)
     optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
@@ -103,8 +103,8 @@ def test_nan_in_training_data_names_step_and_windows(data: Data, tmp_path: Path)
 
 
 def test_training_beats_no_training(data: Data, tmp_path: Path) -> None:
-    judge = _training.Judge(data.valid, 4, Plan(0, 0, 0.0))
     model = fitted(data, tmp_path, steps=150)
+    judge = _training.Judge(data.valid, model.card.history, Plan(0, 0, 0.0, valid_frames=5))
     assert judge.ratio(model) < 0.85
 
 

@@ -139,8 +139,9 @@ def test_a_model_cannot_move_the_goalposts(case: Case) -> None:
         scene = dataclasses.replace(film.scene, node_type=torch.ones_like(film.scene.node_type))
         return dataclasses.replace(film, scene=scene, position=film.position + 0.1)
 
-    got = only(case, all_driven).curves["position_rmse@1"]
-    np.testing.assert_allclose(got, 0.1 * 2**0.5, rtol=1e-4)
+    got = only(case, all_driven).curves
+    np.testing.assert_allclose(got["position_rmse@1"], 0.1 * 2**0.5, rtol=1e-4)
+    assert (got["kinetic_energy_error@1"] == 0).all(), "its nodes are as free as the truth's"
 
 
 def test_batches_are_bounded_and_do_not_change_the_score(

@@ -317,3 +317,8 @@ def test_stacked_films_score_as_their_parts(ballistic: Domain) -> None:
     c, d = make([[[1, 0]]]), make([[[1, 1], [2, 3]]])
     got = curve("position_rmse", stack([a, b]), stack([c, d]), ballistic)
     np.testing.assert_allclose(got, [[1.0, math.sqrt(0.5)]], rtol=1e-6)
+
+
+def test_a_frame_is_shown_when_the_horizon_just_reaches_it() -> None:
+    assert reduce.shown_frames(20) == {"1": 1, "5": 5, "20": 20, "last": 20}
+    assert reduce.shown_frames(1) == {"1": 1, "last": 1}

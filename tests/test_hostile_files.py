@@ -242,10 +242,10 @@ def test_no_flipped_bit_changes_data_in_silence(sound: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.long
-def test_no_flipped_bit_anywhere_changes_data_in_silence(sound: Path, tmp_path: Path) -> None:
-    size = sound.stat().st_size
-    for start in range(0, size, 500):
-        assert silent_changes(sound, tmp_path, list(range(start, min(start + 500, size)))) == []
+def test_no_flipped_bit_in_every_fifth_byte_changes_data_in_silence(sound: Path, tmp_path: Path) -> None:
+    positions = range(0, sound.stat().st_size, 5)
+    for start in range(0, len(positions), 500):
+        assert silent_changes(sound, tmp_path, list(positions[start : start + 500])) == []
 
 
 # -- the limits themselves ---------------------------------------------------------------------------------------------

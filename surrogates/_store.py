@@ -29,11 +29,16 @@ def module(name: str) -> ModuleType:
 
 def create(name: str, domain: str, *, size: str, seed: int, **settings: Setting) -> Surrogate[Any]:
     """See the package."""
+    model: Surrogate[Any] = _fitting(name, domain).build(domain, size=size, seed=seed, **settings)
+    return model
+
+
+def _fitting(name: str, domain: str) -> ModuleType:
+    """The file of a model that continues the domain; raises MisuseError when it does not."""
     file = module(name)
     if "*" not in file.DOMAINS and domain not in file.DOMAINS:
         raise MisuseError(f"{name} continues {', '.join(file.DOMAINS)}; it knows nothing of {domain}")
-    model: Surrogate[Any] = file.build(domain, size=size, seed=seed, **settings)
-    return model
+    return file
 
 
 def save(model: Any, folder: Path) -> None:
@@ -92,7 +97,7 @@ def train(
     progress: Callable[[int, int, float], None] | None,
 ) -> Surrogate[Any]:
     """See the package."""
-    if not hasattr(module(name), "train"):
+    if not hasattr(_fitting(name, domain), "train"):
         raise MisuseError(f"{name} has nothing to learn; create it instead")
     job = {
         "model": name,

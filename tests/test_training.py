@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from hedgefox import surrogates
-from hedgefox.contracts import MisuseError, Trajectory, track
+from hedgefox import datasets, surrogates
+from hedgefox.contracts import Domain, MisuseError, Trajectory, track
 from hedgefox.surrogates import _store, _training
 from hedgefox.surrogates._base import Data, Run
+from hedgefox.surrogates._features import free_moments
 from hedgefox.surrogates._training import Plan, TrainingFailed
 from hedgefox.surrogates.particle_gnn import build, train
 
@@ -159,3 +160,28 @@ def test_linear_beats_constant_velocity_and_stays_finite(data: Data, tmp_path: P
 def test_train_refuses_what_cannot_learn(tmp_path: Path) -> None:
     with pytest.raises(MisuseError, match="persistence has nothing to learn"):
         surrogates.train("persistence", "fluid", tmp_path, track("smoke"), seed=0, out=tmp_path / "out")
+
+
+def test_train_reads_a_folder_and_a_finished_one_is_loaded(ballistic: Domain, tmp_path: Path) -> None:
+    folder = datasets.generate(ballistic, "smoke", tmp_path / "data")
+    where: dict[str, Any] = {"seed": 0, "out": tmp_path / "out"}
+    model = surrogates.train("linear", "ballistic", folder, track("smoke"), **where)
+    assert model.card.training_data == datasets.manifest_hash(folder)
+    written = (tmp_path / "out" / "model.json").stat().st_mtime_ns
+    again = surrogates.train("linear", "ballistic", folder, track("smoke"), **where)
+    assert again.card == model.card
+    assert (tmp_path / "out" / "model.json").stat().st_mtime_ns == written
+    with pytest.raises(MisuseError, match="seed 0; this one has 1"):
+        surrogates.train("linear", "ballistic", folder, track("smoke"), **{**where, "seed": 1})
+    with pytest.raises(MisuseError, match="knows nothing of ballistic"):
+        surrogates.train("particle_gnn", "ballistic", folder, track("smoke"), seed=0, out=tmp_path / "other")
+
+
+def test_normalisers_agree_with_the_data_sets_statistics(ballistic: Domain, tmp_path: Path) -> None:
+    folder = datasets.generate(ballistic, "smoke", tmp_path)
+    film = datasets.load(folder, "train")
+    for name, difference in (("displacement", 1), ("acceleration", 2)):
+        stored = datasets.statistics(folder).fields[name]
+        mean, std = free_moments(film, difference)
+        assert mean.tolist() == pytest.approx(list(stored.mean), abs=1e-9, rel=1e-5)
+        assert std.tolist() == pytest.approx(list(stored.std), abs=1e-9, rel=1e-5)

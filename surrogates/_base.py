@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -107,12 +108,22 @@ def require_dim(name: str, expected: int, got: int) -> None:
 
 
 def configured(preset: Settings, settings: Mapping[str, Setting]) -> Settings:
-    """A preset with some settings overridden; raises MisuseError naming an unknown one and those that exist."""
+    """A preset with some settings overridden; raises MisuseError naming one that is unknown or of the wrong kind."""
     known = {f.name for f in dataclasses.fields(preset)}
     unknown = sorted(set(settings) - known)
     if unknown:
         raise MisuseError(f"unknown setting {unknown[0]!r}; known are {', '.join(sorted(known)) or 'none'}")
-    return dataclasses.replace(preset, **settings)
+    return dataclasses.replace(preset, **{k: _like(k, v, getattr(preset, k)) for k, v in settings.items()})
+
+
+def _like(name: str, value: Any, example: Any) -> Any:
+    """A setting in the type of its preset, for settings may come from a file."""
+    if isinstance(example, tuple) and isinstance(value, list | tuple) and all(isinstance(v, str) for v in value):
+        return tuple(value)
+    number = isinstance(example, int | float) and isinstance(value, int | float) and not isinstance(value, bool)
+    if number and math.isfinite(value) and value >= 0 and type(example)(value) == value:
+        return type(example)(value)
+    raise MisuseError(f"setting {name!r} is {value!r}; a value like {example!r} is right")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ message_passing_steps · radius, and in scenes much deeper than those it was tra
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -231,7 +230,6 @@ class ParticleGNN(Learner[History]):
 def build(domain: str, *, size: str = "s", seed: int = 0, **settings: Setting) -> ParticleGNN:
     """An untrained network; its weights are drawn from `seed` and nothing else."""
     chosen = configured(preset(size), settings)
-    chosen = dataclasses.replace(chosen, parameters=tuple(chosen.parameters))
     if chosen.history < 2:
         raise MisuseError(f"particle_gnn reads {chosen.history} displacements; its velocities need at least 2")
     card = ModelCard(

@@ -137,6 +137,10 @@ def test_misuse_is_named() -> None:
         surrogates.create("particle_gnn", "fluid", size="huge")
     with pytest.raises(MisuseError, match="unknown setting 'wdith'; known are"):
         surrogates.create("particle_gnn", "fluid", wdith=3)
+    with pytest.raises(MisuseError, match="setting 'width' is '32'; a value like 32 is right"):
+        surrogates.create("particle_gnn", "fluid", width="32")
+    with pytest.raises(MisuseError, match=r"setting 'history' is 2\.5"):
+        surrogates.create("linear", "fluid", history=2.5)
     with pytest.raises(MisuseError, match="3 space axes; the film has 2"):
         surrogates.create("particle_gnn", "fluid", dim=3).rollout(particles.film(1, 6, extra_script=8), 1)
     assert not surrogates.trainable("persistence")

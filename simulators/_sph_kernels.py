@@ -177,6 +177,16 @@ def neighbour_cell(
 
 
 @ti.func
+def is_periodic(b, wall: ti.template(), dim: ti.template()):
+    """Does the box of scene b wrap along any axis?"""
+    found = False
+    for k in ti.static(range(dim)):
+        if wall[b, k, 0] == PERIODIC:
+            found = True
+    return found
+
+
+@ti.func
 def pressure(rho, constants: ti.template()):
     """Linear equation of state, without tension: p = max(c₀² (ρ - ρ₀) + p_b, 0)."""
     c0 = constants[SOUND_SPEED]
@@ -283,8 +293,10 @@ def advance_scenes(
             if gap < reach:
                 n_images = 2 * n_masks
             inverse_h, kernel_slope, stratification = 1.0 / h, wendland_slope(h, dim), rest / (c0 * c0)
+            reach2, soft2 = reach * reach, 0.01 * h * h
             damping = constants[ARTIFICIAL_VISCOSITY] * h * c0 * rest
             shear = 2.0 * viscosity[b] * rest
+            looped = is_periodic(b, wall, dim)
             compression, diffusion, a = 0.0 * ri, 0.0 * ri, 0.0 * vi
             for window in range(ti.static(3**dim)):
                 c = neighbour_cell(xi, low, b, window, wall, cell_number, cell_size, cell_offset, dim)
@@ -292,40 +304,44 @@ def advance_scenes(
                 if c >= 0:
                     begin, end = start[c], start[c] + count[c]
                 for t in range(begin, end):
-                    xj, vj = row(xs, t, dim), row(vs, t, dim)
+                    xj = row(xs, t, dim)
                     direct = xi - xj
-                    for k in ti.static(range(dim)):
-                        if wall[b, k, 0] == PERIODIC:
-                            direct[k] -= size[k] * ti.round(direct[k] / size[k])
+                    if looped:
+                        for k in ti.static(range(dim)):
+                            if wall[b, k, 0] == PERIODIC:
+                                direct[k] -= size[k] * ti.round(direct[k] / size[k])
                     # An image is never nearer than its original, so what is out of reach needs no images.
-                    images = n_images if direct.dot(direct) < reach * reach else 0
-                    rj_own = rs[t] if ti.static(stage == 0) else rs_new[t]
-                    for q in range(images):
-                        d, rj, seen, felt = direct, rj_own, vj, vj
-                        real = t != s
-                        if q > 0:
-                            real = image_allowed(q, n_masks, kind, normal, dim) and (
-                                q < n_masks or (xj - at).dot(normal) > 0.0
-                            )
-                            y = mirrored(xj, q, n_masks, plane, at, normal, dim)
-                            d += xj - y
-                            # A ghost lies deeper or higher than its original: hydrostatic density between them.
-                            rj += rest * (y - xj).dot(g) / (c0 * c0)
-                            seen = mirrored_velocity(vj, q, n_masks, box_velocity, solid_velocity, normal, dim)
-                            felt = no_slip_velocity(vj, seen, q, n_masks, kind, box_velocity, solid_velocity, dim)
-                        r2 = d.dot(d)
-                        if real and r2 < reach * reach:
-                            u = 1.0 - 0.5 * inverse_h * ti.sqrt(r2)
-                            slope = -kernel_slope * u * u * u
-                            smooth = r2 / (r2 + 0.01 * h * h)
-                            if ti.static(stage == 0):
-                                volume = ms[t] / rj
-                                compression += volume * slope * (vi - seen).dot(d)
-                                diffusion -= volume * slope * smooth * (rj - ri + stratification * g.dot(d))
-                            else:
-                                approach = (vi - seen).dot(d) / (r2 + 0.01 * h * h)
-                                push = damping * approach - pi - pressure(rj, constants)
-                                a += ms[t] * slope / (ri * rj) * (push * d + shear * smooth * (vi - felt))
+                    if direct.dot(direct) < reach2:
+                        vj = row(vs, t, dim)
+                        rj_own = rs[t] if ti.static(stage == 0) else rs_new[t]
+                        for q in range(n_images):
+                            d, rj, seen, felt = direct, rj_own, vj, vj
+                            real = t != s
+                            if q > 0:
+                                real = image_allowed(q, n_masks, kind, normal, dim) and (
+                                    q < n_masks or (xj - at).dot(normal) > 0.0
+                                )
+                                y = mirrored(xj, q, n_masks, plane, at, normal, dim)
+                                d += xj - y
+                                # A ghost lies deeper or higher than its original: hydrostatic density between them.
+                                rj += stratification * (y - xj).dot(g)
+                                seen = mirrored_velocity(vj, q, n_masks, box_velocity, solid_velocity, normal, dim)
+                                felt = no_slip_velocity(vj, seen, q, n_masks, kind, box_velocity, solid_velocity, dim)
+                            r2 = d.dot(d)
+                            if real and r2 < reach2:
+                                u = 1.0 - 0.5 * inverse_h * ti.sqrt(r2)
+                                slope = -kernel_slope * u * u * u
+                                softened = 1.0 / (r2 + soft2)
+                                approach = (vi - seen).dot(d)
+                                weight = ms[t] * slope / rj
+                                if ti.static(stage == 0):
+                                    compression += weight * approach
+                                    excess = rj - ri + stratification * g.dot(d)
+                                    diffusion -= weight * r2 * softened * excess
+                                else:
+                                    push = damping * approach * softened - pi - pressure(rj, constants)
+                                    a += weight * (push * d + shear * r2 * softened * (vi - felt))
+            a /= ri
             if ti.static(stage == 0):
                 rs_new[s] = ri + dt * (ri * compression + 2.0 * constants[DIFFUSION] * h * c0 * diffusion)
             else:

@@ -8,7 +8,7 @@ Array = ti.types.ndarray()
 
 
 @ti.kernel
-def _measure(offset: Array, kind: ti.i32, size: Array, distance: Array, normal: Array):  # type: ignore[valid-type, no-untyped-def]
+def _measure(offset: Array, kind: ti.i32, size: Array, distance: Array, normal: Array):
     for i in range(offset.shape[0]):
         d, n = shape_distance(row(offset, i, 2), kind, row(size, 0, 2), 2)
         distance[i] = d

@@ -213,8 +213,21 @@ def test_events_see_a_split_and_a_spill() -> None:
     assert not bool(DOMAIN.events(DOMAIN.sample_start(XS, "test", 0, 3))["splits"][0, 0])
 
 
-def test_the_probe_grid_sees_water_as_one_and_air_as_zero() -> None:
-    still = stack([DOMAIN.sample_start(DOMAIN.recipe("s"), "test", 2, 3)])
+def test_the_probe_grid_counts_all_water_once() -> None:
+    still = DOMAIN.sample_start(DOMAIN.recipe("s"), "test", 2, 3)
     field = DOMAIN.observable(still)[0, 0].reshape(16, 12)
-    assert float(field[4:12, 1].mean()) == pytest.approx(1.0, abs=0.05)
+    cell = float((still.scene.bounds[0, 1] / torch.tensor([16, 12])).prod())
+    assert float(field.sum()) * cell == pytest.approx(still.scene.n_nodes * 0.025**2, rel=1e-6)
+    assert float(field[:, 1].mean()) == pytest.approx(1.0, abs=0.1)
     assert float(field[:, -1].max()) == 0.0
+
+
+def test_a_frame_that_is_not_finite_has_no_field_and_no_events() -> None:
+    film = stack([DOMAIN.sample_start(XS, "test", i, 3) for i in (0, 1)])
+    position = film.position.clone()
+    position[0, -1] = torch.nan
+    broken = dataclasses.replace(film, position=position)
+    field = DOMAIN.observable(broken)
+    assert bool(torch.isnan(field[0, 1]).all())
+    assert torch.equal(field[0, 0], DOMAIN.observable(film)[0, 0])
+    assert not bool(DOMAIN.events(broken)["splits"][0, 1])

@@ -2,8 +2,8 @@
 
 Restriction: a lattice of the coarse spacing is laid over the box; the fullest cells, as many as conserve the fluid's volume,
 become one particle each, at the centroid and mean velocity of the fine particles in them. Prolongation: the fine nodes are
-advected by the coarse velocity (Heun's rule over a frame), interpolated with Shepard weights from the nearest particles. So
-every node keeps its identity and position RMSE is defined.
+advected by the coarse velocity (Heun's rule over a frame), interpolated with Shepard weights; where no particle is within the
+kernel's reach they fall freely. So every node keeps its identity and position RMSE is defined.
 """
 
 from __future__ import annotations
@@ -21,9 +21,6 @@ from ..contracts.model import Stepper, place_driven
 from ..contracts.scene import NodeType, Scene, Script
 from ..contracts.trajectory import Frame, Trajectory
 from ._sph import WATER_DENSITY, SphSettings, SphSolver, SphState
-
-NEIGHBOURS = 6
-"""Coarse particles that a tracer's velocity is interpolated from."""
 
 
 @dataclass(frozen=True)
@@ -63,18 +60,19 @@ class CoarseFluid(Stepper[CoarseState]):
         scene, frame = restrict(past.scene, now, self.solver.settings.spacing)
         state = self.solver.state(scene, frame.position, frame.velocity)
         script = past.scene.script.starting_at(past.n_frames - 1)
-        return CoarseState(self.solver.relax(state, script), past.scene, now)
+        return CoarseState(self.solver.relax(state, script), past.scene.to(self.solver.device), now)
 
     def advance(self, state: CoarseState, script: Script) -> CoarseState:
         """Step the coarse particles by one frame and move the tracers with them."""
         coarse = self.solver.advance(state.coarse, script)
         scene, dt, tracer = state.scene, state.scene.frame_interval, state.tracer
-        before = interpolated(state.coarse, scene, tracer.position)
-        guess = tracer.position + dt * before
-        after = interpolated(coarse, scene, guess)
+        # Spray that has lost the fluid flies freely.
+        falling = tracer.velocity + dt * scene.gravity[scene.node_scene]
+        before = self.solver.carry(state.coarse, script, 0, tracer.position, scene, tracer.velocity)
+        after = self.solver.carry(coarse, script, 1, tracer.position + dt * before, scene, falling)
         position = _kept_in_box(scene, script, tracer.position + 0.5 * dt * (before + after))
-        frame = place_driven(Frame(position, interpolated(coarse, scene, position)), scene, script)
-        return dataclasses.replace(state, coarse=coarse, tracer=frame)
+        velocity = self.solver.carry(coarse, script, 1, position, scene, falling)
+        return dataclasses.replace(state, coarse=coarse, tracer=place_driven(Frame(position, velocity), scene, script))
 
     def decode(self, state: CoarseState) -> Frame:
         """The tracers."""
@@ -118,21 +116,6 @@ def _restrict_one(scene: Scene, frame: Frame, b: int, spacing: float) -> dict[st
         "mass": torch.cat([torch.full_like(fullest, 1, dtype=m.dtype) * share, scene.mass[driven]]),
         "node_type": torch.cat([torch.full_like(fullest, int(NodeType.FREE)), scene.node_type[driven]]),
     }
-
-
-def interpolated(coarse: SphState, scene: Scene, position: Tensor) -> Tensor:
-    """Velocity of the coarse particles at the fine nodes, (N, D): Shepard mean over the NEIGHBOURS nearest of the scene."""
-    out = torch.empty_like(position)
-    fine, ptr = scene.scene_ptr.tolist(), coarse.scene.scene_ptr.tolist()
-    for b in range(scene.n_scenes):
-        x = coarse.position[ptr[b] : ptr[b + 1]].to(position.dtype)
-        v = coarse.velocity[ptr[b] : ptr[b + 1]].to(position.dtype)
-        for chunk in range(fine[b], fine[b + 1], 4096):
-            rows = slice(chunk, min(chunk + 4096, fine[b + 1]))
-            distance, nearest = torch.cdist(position[rows], x).topk(min(NEIGHBOURS, len(x)), largest=False)
-            weight = 1.0 / (distance.square() + 1e-8)
-            out[rows] = (v[nearest] * (weight / weight.sum(1, keepdim=True)).unsqueeze(-1)).sum(1)
-    return out
 
 
 def _kept_in_box(scene: Scene, script: Script, position: Tensor) -> Tensor:

@@ -129,13 +129,35 @@ class SphSolver:
         self._substeps(new, constants, driven, self.settings.substeps)
         return new
 
+    def carry(self, state: SphState, script: Script, frame: int, tracers: Tensor, scene: Scene, keep: Tensor) -> Tensor:
+        """Velocity of the fluid at tracers (N, D) of `scene`; `keep` (N, D) where no particle is within the kernel's reach.
+
+        `frame` is 0 or 1: which frame of the script the state stands at.
+        """
+        from . import _sph_kernels, _taichi
+
+        _taichi.start(self.device)
+        dtype, a = self.settings.dtype, state.arrays
+        driven = self._driven_arrays(state.scene, script)
+        u = keep.to(self.device, dtype).contiguous().clone()
+        elapsed = frame * state.scene.frame_interval
+        _sph_kernels.carry(
+            scene.dim, self._by_scene(state), elapsed, self.smoothing_length, state.position, state.velocity,
+            *(a[n] for n in ("scene", "lower", "wall", "scene_ptr", "cell_number", "cell_size", "cell_offset")),
+            driven["box"], driven["box_slope"], *(a[n] for n in ("cell", "count", "start", "order", "xs", "vs")),
+            tracers.to(self.device, dtype).contiguous(), scene.node_scene.to(torch.int32), scene.scene_ptr.to(torch.int32), u,
+        )  # fmt: skip
+        return u.to(keep.dtype)
+
+    def _by_scene(self, state: SphState) -> bool:
+        return self.device == "cpu" and (state.scene.n_scenes > 1 or state.scene.n_nodes < LARGE_SCENE)
+
     def _substeps(self, state: SphState, constants: Tensor, driven: dict[str, Tensor], n: int) -> None:
         """n substeps from the frame's start. Both ways sum in the same order and give the same bits."""
         from . import _sph_kernels, _taichi
 
         _taichi.start(self.device)
-        by_scene = self.device == "cpu" and (state.scene.n_scenes > 1 or state.scene.n_nodes < LARGE_SCENE)
-        if by_scene:
+        if self._by_scene(state):
             self._launch(_sph_kernels.substeps_by_scene, n, state, constants, driven)
         else:
             for k in range(n):

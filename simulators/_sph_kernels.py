@@ -210,24 +210,18 @@ def kept_inside(x, v, low, extent, b, wall: ti.template(), box_velocity, dim: ti
 
 
 @ti.func
-def advance_scenes(
-    first, last, dim: ti.template(), elapsed_steps, constants: ti.template(),
-    x: ti.template(), v: ti.template(), rho: ti.template(), mass: ti.template(), scene: ti.template(),
-    driven: ti.template(), gravity: ti.template(), viscosity: ti.template(), lower: ti.template(),
-    extent: ti.template(), wall: ti.template(), scene_ptr: ti.template(), cell_number: ti.template(),
-    cell_size: ti.template(), cell_offset: ti.template(), box: ti.template(), box_slope: ti.template(),
-    obstacle_ptr: ti.template(), obstacle_kind: ti.template(), obstacle_size: ti.template(), obstacle: ti.template(),
-    obstacle_slope: ti.template(), node: ti.template(), node_slope: ti.template(), cell: ti.template(),
+def bin_scenes(
+    first, last, dim: ti.template(), elapsed, x: ti.template(), v: ti.template(), scene: ti.template(),
+    lower: ti.template(), scene_ptr: ti.template(), cell_number: ti.template(), cell_size: ti.template(),
+    cell_offset: ti.template(), box: ti.template(), box_slope: ti.template(), cell: ti.template(),
     count: ti.template(), start: ti.template(), order: ti.template(), xs: ti.template(), vs: ti.template(),
-    rs: ti.template(), rs_new: ti.template(), ms: ti.template(),
 ):  # fmt: skip
-    """One substep of scenes first to last: density, then forces from it, then velocities, then positions."""
+    """Sort the particles of scenes first to last by cell, and within a cell by number; copy x and v in that order."""
     for c in range(cell_offset[first], cell_offset[last]):
         count[c] = 0
 
     for i in range(scene_ptr[first], scene_ptr[last]):
         b = scene[i]
-        elapsed = ti.cast(elapsed_steps, ti.f32) * constants[TIME_STEP]
         low = lower_corner(b, lower, box, box_slope, elapsed, dim)
         flat = 0
         for k in ti.static(range(dim)):
@@ -261,8 +255,29 @@ def advance_scenes(
         for k in ti.static(range(dim)):
             xs[s, k] = x[i, k]
             vs[s, k] = v[i, k]
-        rs[s] = rho[i]
-        ms[s] = mass[i]
+
+
+@ti.func
+def advance_scenes(
+    first, last, dim: ti.template(), elapsed_steps, constants: ti.template(),
+    x: ti.template(), v: ti.template(), rho: ti.template(), mass: ti.template(), scene: ti.template(),
+    driven: ti.template(), gravity: ti.template(), viscosity: ti.template(), lower: ti.template(),
+    extent: ti.template(), wall: ti.template(), scene_ptr: ti.template(), cell_number: ti.template(),
+    cell_size: ti.template(), cell_offset: ti.template(), box: ti.template(), box_slope: ti.template(),
+    obstacle_ptr: ti.template(), obstacle_kind: ti.template(), obstacle_size: ti.template(), obstacle: ti.template(),
+    obstacle_slope: ti.template(), node: ti.template(), node_slope: ti.template(), cell: ti.template(),
+    count: ti.template(), start: ti.template(), order: ti.template(), xs: ti.template(), vs: ti.template(),
+    rs: ti.template(), rs_new: ti.template(), ms: ti.template(),
+):  # fmt: skip
+    """One substep of scenes first to last: density, then forces from it, then velocities, then positions."""
+    elapsed_now = ti.cast(elapsed_steps, ti.f32) * constants[TIME_STEP]
+    bin_scenes(
+        first, last, dim, elapsed_now, x, v, scene, lower, scene_ptr, cell_number, cell_size, cell_offset, box, box_slope,
+        cell, count, start, order, xs, vs,
+    )  # fmt: skip
+    for s in range(scene_ptr[first], scene_ptr[last]):
+        rs[s] = rho[order[s]]
+        ms[s] = mass[order[s]]
 
     # Two passes of one gather: the density's rate from the old velocities, then the forces from the new density.
     for stage in ti.static(range(2)):
@@ -417,3 +432,61 @@ def substeps_by_scene(
                 cell_number, cell_size, cell_offset, box, box_slope, obstacle_ptr, obstacle_kind, obstacle_size, obstacle,
                 obstacle_slope, node, node_slope, cell, count, start, order, xs, vs, rs, rs_new, ms,
             )  # fmt: skip
+
+
+@ti.func
+def carry_scenes(
+    first, last, dim: ti.template(), elapsed, h, x: ti.template(), v: ti.template(), scene: ti.template(),
+    lower: ti.template(), wall: ti.template(), scene_ptr: ti.template(), cell_number: ti.template(),
+    cell_size: ti.template(), cell_offset: ti.template(), box: ti.template(), box_slope: ti.template(),
+    cell: ti.template(), count: ti.template(), start: ti.template(), order: ti.template(), xs: ti.template(),
+    vs: ti.template(), tracer: ti.template(), tracer_scene: ti.template(), tracer_ptr: ti.template(), u: ti.template(),
+):  # fmt: skip
+    """Shepard mean, with the Wendland C2 kernel, of the particles' velocities at the tracers of scenes first to last."""
+    bin_scenes(
+        first, last, dim, elapsed, x, v, scene, lower, scene_ptr, cell_number, cell_size, cell_offset, box, box_slope,
+        cell, count, start, order, xs, vs,
+    )  # fmt: skip
+    for i in range(tracer_ptr[first], tracer_ptr[last]):
+        b = tracer_scene[i]
+        at = row(tracer, i, dim)
+        low = lower_corner(b, lower, box, box_slope, elapsed, dim)
+        weight, total = 0.0 * at[0], 0.0 * at
+        for window in range(ti.static(3**dim)):
+            c = neighbour_cell(at, low, b, window, wall, cell_number, cell_size, cell_offset, dim)
+            begin, end = 0, 0
+            if c >= 0:
+                begin, end = start[c], start[c] + count[c]
+            for t in range(begin, end):
+                r = (at - row(xs, t, dim)).norm() / h
+                if r < 2.0:
+                    w = (1.0 - 0.5 * r) ** 4 * (1.0 + 2.0 * r)
+                    weight += w
+                    total += w * row(vs, t, dim)
+        if weight > 1.0e-6:
+            for k in ti.static(range(dim)):
+                u[i, k] = total[k] / weight
+
+
+@ti.kernel
+def carry(
+    dim: ti.template(), by_scene: ti.template(), elapsed: ti.f32, h: ti.f32,
+    x: Array, v: Array, scene: Array, lower: Array, wall: Array, scene_ptr: Array,
+    cell_number: Array, cell_size: Array, cell_offset: Array, box: Array, box_slope: Array,
+    cell: Array, count: Array, start: Array, order: Array, xs: Array, vs: Array,
+    tracer: Array, tracer_scene: Array, tracer_ptr: Array,
+    u: Array,  # (tracers, D): the velocity to keep where no particle is near; overwritten where one is
+):  # fmt: skip
+    """Velocities that particles (x, v) give to tracers, either parallel over scenes (CPU) or over particles (GPU)."""
+    if ti.static(by_scene):
+        ti.loop_config(block_dim=1)
+        for b in range(scene_ptr.shape[0] - 1):
+            carry_scenes(
+                b, b + 1, dim, elapsed, h, x, v, scene, lower, wall, scene_ptr, cell_number, cell_size, cell_offset,
+                box, box_slope, cell, count, start, order, xs, vs, tracer, tracer_scene, tracer_ptr, u,
+            )  # fmt: skip
+    else:
+        carry_scenes(
+            0, scene_ptr.shape[0] - 1, dim, elapsed, h, x, v, scene, lower, wall, scene_ptr, cell_number, cell_size,
+            cell_offset, box, box_slope, cell, count, start, order, xs, vs, tracer, tracer_scene, tracer_ptr, u,
+        )  # fmt: skip

@@ -54,11 +54,12 @@ def radius_graph(
     where, scene = where[nodes], owner[nodes]
     length = None if period is None or not bool((period > 0).any()) else period.to(torch.float64)
     propose = _tree_pairs if use_tree else _cell_pairs
-    sender, receiver = propose(where, radius * SLACK, scene, length)
-    sender, receiver = _within(where, radius, sender, receiver, None if length is None else length[scene])
-    if max_edges is not None and sender.numel() > max_edges:
-        raise MisuseError(f"neighbour search found {sender.numel()} edges; max_edges is {max_edges}")
-    return _sorted(nodes[sender], nodes[receiver], position.shape[0])
+    first, second = propose(where, radius * SLACK, scene, length)
+    first, second = _within(where, radius, first, second, None if length is None else length[scene])
+    edges = _both_ways(nodes[first], nodes[second], position.shape[0])
+    if max_edges is not None and edges.shape[1] > max_edges:
+        raise MisuseError(f"neighbour search found {edges.shape[1]} edges; max_edges is {max_edges}")
+    return edges
 
 
 def _check_period(radius: float, period: Tensor | None) -> None:
@@ -72,20 +73,21 @@ def _check_period(radius: float, period: Tensor | None) -> None:
 
 
 def _within(
-    where: Tensor, radius: float, sender: Tensor, receiver: Tensor, period: Tensor | None
+    where: Tensor, radius: float, first: Tensor, second: Tensor, period: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """Keep the proposed pairs that are truly within the radius, by one formula for every back-end."""
-    offset = where[sender] - where[receiver]
+    offset = where.index_select(0, first) - where.index_select(0, second)
     if period is not None:
-        length = period[receiver]
+        length = period.index_select(0, first)
         offset = offset - torch.where(length > 0, torch.round(offset / length.clamp(min=1e-300)) * length, 0.0)
     near = offset.square().sum(-1) <= radius * radius
-    return sender[near], receiver[near]
+    return first[near], second[near]
 
 
-def _sorted(sender: Tensor, receiver: Tensor, n_nodes: int) -> Tensor:
-    """Sort by (receiver, sender) and drop what was proposed twice."""
-    key = torch.unique_consecutive(torch.sort(receiver * n_nodes + sender).values)
+def _both_ways(first: Tensor, second: Tensor, n_nodes: int) -> Tensor:
+    """Pairs as edges in both directions, sorted by (receiver, sender), without what was proposed twice."""
+    key = torch.cat([first * n_nodes + second, second * n_nodes + first])
+    key = torch.unique_consecutive(torch.sort(key).values)
     to = torch.div(key, max(n_nodes, 1), rounding_mode="floor")
     return torch.stack([key - to * n_nodes, to])
 
@@ -104,13 +106,13 @@ def _wrapped(where: Tensor, scene: Tensor, period: Tensor | None) -> Tensor:
 def _tree_pairs(where: Tensor, radius: float, scene: Tensor, period: Tensor | None) -> tuple[Tensor, Tensor]:
     """Pairs by scipy's k-d tree: one tree for all scenes, or one a scene where periods differ."""
     if period is None:
-        return _both_ways(_apart(where, radius, scene), radius, None)
+        return _query(_apart(where, radius, scene), radius, None)
     inside = _wrapped(where, scene, period)
     found = []
     for b in range(period.shape[0]):
         rows = torch.nonzero(scene == b).flatten()
-        sender, receiver = _both_ways(inside[rows].numpy(), radius, period[b].numpy())
-        found.append((rows[sender], rows[receiver]))
+        first, second = _query(inside[rows].numpy(), radius, period[b].numpy())
+        found.append((rows[first], rows[second]))
     return torch.cat([f[0] for f in found]), torch.cat([f[1] for f in found])
 
 
@@ -121,7 +123,7 @@ def _apart(where: Tensor, radius: float, scene: Tensor) -> np.ndarray[tuple[int,
     return torch.cat([where, (3 * radius) * scene.to(torch.float64).unsqueeze(-1)], dim=-1).numpy()
 
 
-def _both_ways(
+def _query(
     points: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
     radius: float,
     period: np.ndarray[tuple[int, ...], np.dtype[np.float64]] | None,
@@ -131,8 +133,7 @@ def _both_ways(
     pairs = torch.from_numpy(
         tree.query_pairs(radius, output_type="ndarray").astype(np.int64, copy=False).reshape(-1, 2)
     )
-    first, second = pairs.unbind(1)
-    return torch.cat([first, second]), torch.cat([second, first])
+    return pairs[:, 0], pairs[:, 1]
 
 
 def _cell_pairs(where: Tensor, radius: float, scene: Tensor, period: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -140,23 +141,25 @@ def _cell_pairs(where: Tensor, radius: float, scene: Tensor, period: Tensor | No
     if where.shape[0] == 0:
         return scene, scene
     cell, number, around = _cells(where, radius, scene, period)
-    key = _keys(cell, scene)
-    sorted_key, order = torch.sort(key, stable=True)
-    senders, receivers = [], []
+    sorted_key, order = torch.sort(_keys(cell, scene), stable=True)
+    # All in sorted order, so that neighbours lie close in memory too, and filtered cell by cell, so that little is kept.
+    where, scene, cell, number, around = where[order], scene[order], cell[order], number[order], around[order]
+    length = None if period is None else period[scene]
+    found = []
     for step in itertools.product((-1, 0, 1), repeat=where.shape[1]):
         near = cell + torch.tensor(step, device=where.device)
         near = torch.where(around, near % number, near)
         exists = ((near >= 0) & (near < number)).all(-1)
         near_key = torch.where(exists, _keys(near, scene), -1)
         start = torch.searchsorted(sorted_key, near_key)
-        found = torch.searchsorted(sorted_key, near_key, right=True) - start
-        receiver = torch.repeat_interleave(found)
-        slot = torch.arange(receiver.numel(), device=where.device) - (found.cumsum(0) - found)[receiver]
-        sender = order[start[receiver] + slot]
-        other = sender != receiver
-        senders.append(sender[other])
-        receivers.append(receiver[other])
-    return torch.cat(senders), torch.cat(receivers)
+        number_near = torch.searchsorted(sorted_key, near_key, right=True) - start
+        first = torch.repeat_interleave(number_near)
+        slot = torch.arange(first.numel(), device=where.device) - (number_near.cumsum(0) - number_near)[first]
+        second = start[first] + slot
+        once = first < second
+        first, second = _within(where, radius, first[once], second[once], length)
+        found.append((order[first], order[second]))
+    return torch.cat([f[0] for f in found]), torch.cat([f[1] for f in found])
 
 
 def _cells(where: Tensor, radius: float, scene: Tensor, period: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:

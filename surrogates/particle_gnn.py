@@ -59,7 +59,7 @@ class Settings:
     """Past displacements read, K."""
     radius_in_spacings: float = 2.1
     """Connectivity radius, in node spacings."""
-    noise: float = 0.1
+    noise: float = 0.03
     """Standard deviation of the noise on the last displacement, as a share of the accelerations' standard deviation."""
     sharpness: float = 0.1
     """Normalised error beyond which the loss grows linearly instead of as a square."""

@@ -93,6 +93,14 @@ def test_overflow_raises_and_names_both_numbers(backend: str) -> None:
         radius_graph(x, 0.5, ptr(50), max_edges=total - 1, backend=backend)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_narrow_period_counts_each_edge_once(backend: str) -> None:
+    """Two cells across: every cell is a neighbour of the other from both sides."""
+    x, period = cloud(40, 2, low=0.0), torch.ones(1, 2)
+    total = brute_force(x, 0.45, ptr(40), period).shape[1]
+    assert radius_graph(x, 0.45, ptr(40), period, max_edges=total, backend=backend).shape[1] == total
+
+
 def test_misuse_names_the_value() -> None:
     with pytest.raises(MisuseError, match=r"radius is 0\.0"):
         radius_graph(torch.zeros(2, 2), 0.0, ptr(2))

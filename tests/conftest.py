@@ -28,3 +28,9 @@ def film(ballistic: Domain, recipe: Recipe) -> Trajectory:
     """Three scenes of unlike size, 8 frames of past and 8 of future."""
     with torch.no_grad():
         return ballistic.simulate(recipe, "test", [0, 1, 2], root_seed=1)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests of the GPU skip by name where there is none."""
+    if item.get_closest_marker("gpu") is not None and not torch.cuda.is_available():
+        pytest.skip(f"{item.name} needs a CUDA device")

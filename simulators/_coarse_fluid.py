@@ -68,10 +68,9 @@ class CoarseFluid(Stepper[CoarseState]):
         scene, dt, tracer = state.scene, state.scene.frame_interval, state.tracer
         # Spray that has lost the fluid flies freely.
         falling = tracer.velocity + dt * scene.gravity[scene.node_scene]
-        before = self.solver.carry(state.coarse, script, 0, tracer.position, scene, tracer.velocity)
-        after = self.solver.carry(coarse, script, 1, tracer.position + dt * before, scene, falling)
-        position = _kept_in_box(scene, script, tracer.position + 0.5 * dt * (before + after))
-        velocity = self.solver.carry(coarse, script, 1, position, scene, falling)
+        after = self.solver.carry(coarse, script, tracer.position + dt * tracer.velocity, scene, falling)
+        position = _kept_in_box(scene, script, tracer.position + 0.5 * dt * (tracer.velocity + after))
+        velocity = self.solver.carry(coarse, script, position, scene, falling)
         return dataclasses.replace(state, coarse=coarse, tracer=place_driven(Frame(position, velocity), scene, script))
 
     def decode(self, state: CoarseState) -> Frame:

@@ -129,10 +129,10 @@ class SphSolver:
         self._substeps(new, constants, driven, self.settings.substeps)
         return new
 
-    def carry(self, state: SphState, script: Script, frame: int, tracers: Tensor, scene: Scene, keep: Tensor) -> Tensor:
+    def carry(self, state: SphState, script: Script, tracers: Tensor, scene: Scene, keep: Tensor) -> Tensor:
         """Velocity of the fluid at tracers (N, D) of `scene`; `keep` (N, D) where no particle is within the kernel's reach.
 
-        `frame` is 0 or 1: which frame of the script the state stands at.
+        The state stands at frame 1 of the script.
         """
         from . import _sph_kernels, _taichi
 
@@ -140,7 +140,7 @@ class SphSolver:
         dtype, a = self.settings.dtype, state.arrays
         driven = self._driven_arrays(state.scene, script)
         u = keep.to(self.device, dtype).contiguous().clone()
-        elapsed = frame * state.scene.frame_interval
+        elapsed = state.scene.frame_interval
         _sph_kernels.carry(
             scene.dim, self._by_scene(state), elapsed, self.smoothing_length, state.position, state.velocity,
             *(a[n] for n in ("scene", "lower", "wall", "scene_ptr", "cell_number", "cell_size", "cell_offset")),

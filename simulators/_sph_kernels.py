@@ -19,6 +19,8 @@ BALL = 0  # contracts.scene.Obstacle
 # Columns of the array `constants`.
 DENSITY, SOUND_SPEED, SMOOTHING, TIME_STEP, ARTIFICIAL_VISCOSITY, DIFFUSION, BACKGROUND, MOVING, KEPT = range(9)
 PI = 3.14159265358979
+TASK = 512
+"""Taichi gives a CPU thread no fewer than 512 turns of a loop; a scene takes one of them and leaves the others empty."""
 
 
 @ti.func
@@ -423,9 +425,9 @@ def substeps_by_scene(
     xs: Array, vs: Array, rs: Array, rs_new: Array, ms: Array,
 ):  # fmt: skip
     """All substeps of a frame, parallel over scenes: for a CPU, where waking threads costs more than a small scene's step."""
-    ti.loop_config(block_dim=1)
-    for b in range(scene_ptr.shape[0] - 1):
-        for elapsed_steps in range(n_steps):
+    for j in range((scene_ptr.shape[0] - 1) * TASK):
+        b = j // TASK
+        for elapsed_steps in range(n_steps if j % TASK == 0 else 0):
             advance_scenes(
                 b, b + 1,
                 dim, elapsed_steps, constants, x, v, rho, mass, scene, driven, gravity, viscosity, lower, extent, wall, scene_ptr,
@@ -479,10 +481,10 @@ def carry(
 ):  # fmt: skip
     """Velocities that particles (x, v) give to tracers, either parallel over scenes (CPU) or over particles (GPU)."""
     if ti.static(by_scene):
-        ti.loop_config(block_dim=1)
-        for b in range(scene_ptr.shape[0] - 1):
+        for j in range((scene_ptr.shape[0] - 1) * TASK):
+            b = j // TASK
             carry_scenes(
-                b, b + 1, dim, elapsed, h, x, v, scene, lower, wall, scene_ptr, cell_number, cell_size, cell_offset,
+                b, b + (1 if j % TASK == 0 else 0), dim, elapsed, h, x, v, scene, lower, wall, scene_ptr, cell_number, cell_size, cell_offset,
                 box, box_slope, cell, count, start, order, xs, vs, tracer, tracer_scene, tracer_ptr, u,
             )  # fmt: skip
     else:

@@ -484,7 +484,8 @@ def carry(
         for j in range((scene_ptr.shape[0] - 1) * TASK):
             b = j // TASK
             carry_scenes(
-                b, b + (1 if j % TASK == 0 else 0), dim, elapsed, h, x, v, scene, lower, wall, scene_ptr, cell_number, cell_size, cell_offset,
+                b, b + (1 if j % TASK == 0 else 0),
+                dim, elapsed, h, x, v, scene, lower, wall, scene_ptr, cell_number, cell_size, cell_offset,
                 box, box_slope, cell, count, start, order, xs, vs, tracer, tracer_scene, tracer_ptr, u,
             )  # fmt: skip
     else:

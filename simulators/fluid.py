@@ -34,7 +34,7 @@ TIME_STEP_SHARE = 0.4
 
 RECIPES = {
     "xs": Recipe(dim=2, resolution=0.05, past=5, horizon=12),
-    "s": Recipe(dim=2, resolution=0.025, past=5, horizon=60),
+    "s": Recipe(dim=2, resolution=0.025, past=5, horizon=50),
     "m": Recipe(dim=2, resolution=0.0125, past=5, horizon=100),
     "l": Recipe(dim=3, resolution=0.025, past=5, horizon=100),
 }

@@ -7,12 +7,15 @@ Displacements are per frame [m]; K is the number of past displacements read.
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ..contracts import Scene, Script, Trajectory
+from ..contracts import MisuseError, Scene, Script, Trajectory
+from ..contracts._ragged import group_of_row
 from ..contracts.boundary import obstacle_distance, side_distance
 from ._neighbours import nearest_distance
 
@@ -71,6 +74,43 @@ def obstacle_contact(scene: Scene, position: Tensor, script: Script, reach: floa
     moves = script.obstacle_position[1] - script.obstacle_position[0]
     against_box = moves[which.clamp(min=0)] - box_displacement(script)[scene.node_scene]
     return near, near * normal, near * against_box
+
+
+def mirrored(film: Trajectory, odd_parameters: Sequence[str] = ()) -> Trajectory:
+    """The film in a mirror across its first axis: physics holds there too, so it is as good as data.
+
+    Everything keeps its number; `odd_parameters` are those that change sign. Raises MisuseError for rigid bodies, whose poses
+    have no mirror image.
+    """
+    if film.pose is not None:
+        raise MisuseError("a film of rigid bodies cannot be mirrored; train on it as it is")
+    scene, sign = film.scene, torch.ones(film.scene.dim, device=film.device)
+    sign[0] = -1.0
+    centre = scene.bounds.mean(1) * (sign < 0)
+
+    def point(x: Tensor, owner: Tensor) -> Tensor:
+        return x * sign + 2 * centre[owner]
+
+    owner = {group: group_of_row(scene.ptr(group)) for group in ("node", "obstacle", "driven")}
+    script = Script(
+        scene.script.box_offset * sign,
+        point(scene.script.obstacle_position, owner["obstacle"]),
+        point(scene.script.node_position, owner["driven"]),
+    )
+    wall = scene.wall.clone()
+    wall[:, 0] = scene.wall[:, 0].flip(-1)
+    parameters = {k: -v if k in odd_parameters else v for k, v in scene.parameters.items()}
+    turned = dataclasses.replace(
+        scene,
+        rest_position=point(scene.rest_position, owner["node"]),
+        gravity=scene.gravity * sign,
+        wall=wall,
+        parameters=parameters,
+        script=script,
+    )
+    return dataclasses.replace(
+        film, scene=turned, position=point(film.position, owner["node"]), velocity=film.velocity * sign
+    )
 
 
 def random_walk(history: Tensor, free: Tensor, std: float, generator: torch.Generator) -> Tensor:

@@ -200,5 +200,6 @@ def nearest_distance(position: Tensor, scene_ptr: Tensor) -> Tensor:
         rows = torch.nonzero((owner == b) & torch.isfinite(position).all(-1)).flatten()
         if rows.numel() > 1:
             points = position[rows].to(torch.float64).numpy()
-            best[rows] = torch.from_numpy(cKDTree(points).query(points, k=2)[0][:, 1])
+            distance = np.asarray(cKDTree(points).query(points, k=2)[0])
+            best[rows] = torch.from_numpy(distance[:, 1])
     return best

@@ -256,3 +256,16 @@ def test_a_folder_belongs_to_one_training(tmp_path: Path) -> None:
     _store.claim(tmp_path, {"model": "linear", "seed": 0})
     with pytest.raises(MisuseError, match="seed 0; this one has 1"):
         _store.claim(tmp_path, {"model": "linear", "seed": 1})
+
+
+def test_the_mirror_is_its_own_inverse_and_physics_holds_in_it() -> None:
+    from hedgefox.simulators.fluid import DOMAIN
+    from hedgefox.surrogates._features import mirrored
+
+    recipe = DOMAIN.recipe("xs")
+    film = DOMAIN.simulate(recipe, "test", [0, 2, 3], 1)
+    again = mirrored(mirrored(film, ("tilt",)), ("tilt",))
+    assert torch.allclose(again.position, film.position, atol=1e-6)
+    assert torch.equal(again.scene.parameters["tilt"], film.scene.parameters["tilt"])
+    ahead = DOMAIN.reference(recipe).rollout(mirrored(film.frames(0, 1), ("tilt",)), 10)
+    assert torch.allclose(ahead.position, mirrored(film.frames(1, 11), ("tilt",)).position, atol=1e-5)

@@ -56,4 +56,4 @@ def _chamfer(a: np.ndarray, b: np.ndarray, period: np.ndarray) -> float:
         return float("nan")
     to_b = cKDTree(b, boxsize=period).query(a)[0]
     to_a = cKDTree(a, boxsize=period).query(b)[0]
-    return float(0.5 * (to_b.mean() + to_a.mean()))
+    return float(0.5 * (np.mean(to_b) + np.mean(to_a)))

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
+from ._ragged import counts
 from .card import ModelCard
 from .errors import MisuseError
 from .scene import Scene, Script
@@ -43,6 +44,8 @@ class Model(ABC):
             raise MisuseError(f"{name} reads {self.card.history} frames of history; the past has {past.n_frames}")
         if "*" not in self.card.domains and past.scene.domain not in self.card.domains:
             raise MisuseError(f"{name} continues {', '.join(self.card.domains)}; the film is of {past.scene.domain}")
+        if bool((counts(past.scene.scene_ptr) == 0).any()):
+            raise MisuseError(f"{name}: a scene has no nodes; each needs at least 1")
         need = past.n_frames + n_frames
         if past.scene.script.n_frames < need:
             raise MisuseError(

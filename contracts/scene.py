@@ -390,9 +390,13 @@ def _check_nodes(position: Tensor) -> tuple[int, int]:
     return n, dim
 
 
-def require_distinct(position: Tensor) -> None:
-    """Raise MisuseError when two rows of a scene's positions (N, D) are the same spot, naming both and the spot."""
-    _, inverse, size = torch.unique(position, dim=0, return_inverse=True, return_counts=True)
+def require_distinct(position: Tensor, scene_ptr: Tensor | None = None) -> None:
+    """Raise MisuseError when two rows of one scene's positions (N, D) are the same spot, naming both and the spot.
+
+    `scene_ptr` (B+1,) tells scenes apart, which may share spots.
+    """
+    rows = position if scene_ptr is None else torch.cat([group_of_row(scene_ptr)[:, None].to(position), position], -1)
+    _, inverse, size = torch.unique(rows, dim=0, return_inverse=True, return_counts=True)
     if bool((size > 1).any()):
         pair = torch.nonzero(inverse == torch.nonzero(size > 1)[0]).flatten()[:2].tolist()
         spot = [round(x, 6) for x in position[pair[0]].tolist()]

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from ..contracts.errors import MisuseError
-from ..contracts.scene import Scene, Script, Wall
+from ..contracts.scene import Scene, Script, Wall, require_distinct
 
 WATER_DENSITY = 1000.0
 """Rest density of all our fluids [kg/m³]."""
@@ -91,8 +91,10 @@ class SphSolver:
         return self.settings.smoothing * self.settings.spacing
 
     def state(self, scene: Scene, position: Tensor, velocity: Tensor, density: Tensor | None = None) -> SphState:
-        """A state at rest density, or at the density given. Raises MisuseError when the settings cannot carry the scene."""
+        """A state at rest density, or at the density given. Raises MisuseError when the settings cannot carry the scene,
+        and for two particles on one spot."""
         self._check(scene)
+        require_distinct(position, scene.scene_ptr)
         moved = scene.to(self.device)
         dtype = self.settings.dtype
         rho = torch.full((scene.n_nodes,), WATER_DENSITY, dtype=dtype, device=self.device)

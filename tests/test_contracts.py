@@ -119,6 +119,14 @@ def test_rollout_refuses_what_it_cannot_do(ballistic: Domain, recipe: Recipe, fi
         solver.rollout(past, 9)
 
 
+def test_a_scene_without_nodes_is_refused(ballistic: Domain, recipe: Recipe, film: Trajectory) -> None:
+    ptr = film.scene.scene_ptr.clone()
+    ptr[1] = 0
+    empty = dataclasses.replace(film, scene=dataclasses.replace(film.scene, scene_ptr=ptr))
+    with pytest.raises(MisuseError, match="a scene has no nodes"):
+        ballistic.reference(recipe).rollout(empty.frames(0, 4), 1)
+
+
 def test_two_short_rollouts_equal_one_long(ballistic: Domain, recipe: Recipe, film: Trajectory) -> None:
     solver = ballistic.reference(recipe)
     past = film.frames(0, 4)

@@ -198,6 +198,14 @@ def test_settings_that_cannot_run_are_refused(sph: SphSettings, said: str) -> No
         SphSolver(sph).state(start.scene, start.position[0], start.velocity[0])
 
 
+def test_two_particles_on_one_spot_are_refused(films: Trajectory) -> None:
+    position = films.position[:1].clone()
+    position[0, 3] = position[0, 1]
+    start = dataclasses.replace(films.frames(0, 1), position=position)
+    with pytest.raises(MisuseError, match="nodes 1 and 3 are both at"):
+        DOMAIN.reference(XS).rollout(start, 1)
+
+
 @pytest.mark.parametrize(("split", "index", "said"), [("tset", 0, "'tset' is unknown"), ("test", -1, "index is -1")])
 def test_unknown_scenes_are_refused(split: str, index: int, said: str) -> None:
     with pytest.raises(MisuseError, match=said):

@@ -83,7 +83,7 @@ def environment(device: str = "cpu") -> dict[str, Any]:
         "cpu_model": _cpu_model(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_bytes": _memory_bytes(),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.release().split('-')[0]}",
         "machine": platform.machine(),
         "device": device,
         "device_name": torch.cuda.get_device_name(device) if device.startswith("cuda") else None,

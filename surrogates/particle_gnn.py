@@ -39,7 +39,7 @@ from ._features import (
     typical_spacing,
 )
 from ._message_passing import EncodeProcessDecode
-from ._neighbours import radius_graph
+from ._neighbours import radius_graph, spatial_order
 from ._training import Plan, fit
 
 KIND = "specialist"
@@ -169,9 +169,11 @@ class ParticleGNN(Learner[History]):
     def predict(self, scene: Scene, position: Tensor, script: Script) -> Tensor:
         """Normalised acceleration of every node (N, D), from positions (K+1, N, D); script frame 0 is the last of them."""
         moved = displacements(scene, position)
-        index, along = self.edges(scene, moved, position[-1])
-        out: Tensor = self.network(self.node_features(scene, moved, position[-1], script), along, index)
-        return out
+        order = spatial_order(position[-1], self.set.radius, scene.scene_ptr)
+        index, along = self.edges(scene, moved[:, order], position[-1, order])
+        seen = self.node_features(scene, moved, position[-1], script)
+        out: Tensor = self.network(seen[order], along, index)
+        return torch.empty_like(out).index_copy(0, order, out)
 
     # How it moves
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 from hedgefox.contracts import MisuseError
-from hedgefox.surrogates._neighbours import nearest_distance, radius_graph
+from hedgefox.surrogates._neighbours import nearest_distance, radius_graph, spatial_order
 from torch import Tensor
 
 BACKENDS = ("tree", "cells")
@@ -116,3 +116,19 @@ def test_no_cap_at_32() -> None:
 def test_nearest_distance() -> None:
     x = torch.tensor([[0.0, 0.0], [0.0, 0.3], [0.0, 0.4], [0.1, 0.0]])
     assert nearest_distance(x, ptr(3, 1)).tolist() == pytest.approx([0.3, 0.1, 0.1, float("inf")])
+
+
+def test_spatial_order_keeps_scenes_together_and_shortens_the_reach_of_edges() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand((2000, 2), generator=generator)
+    x[7] = torch.nan
+    x[9] = 1e30
+    ptr = torch.tensor([0, 800, 2000])
+    order = spatial_order(x, 0.05, ptr)
+    assert torch.equal(order.sort().values, torch.arange(2000))
+    assert int(order[:800].max()) < 800
+    before = radius_graph(x, 0.05, ptr)
+    after = radius_graph(x[order], 0.05, ptr)
+    assert before.shape == after.shape
+    reach = [(e[0] - e[1]).abs().double().mean() for e in (before, after)]
+    assert float(reach[1]) < 0.2 * float(reach[0])

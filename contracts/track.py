@@ -62,14 +62,14 @@ def quick() -> Track:
         size="s",
         machine="cpu",
         trajectories={"train": 64, "valid": 8, "test": 32, "more": 8, "material": 8, "shape": 8, "long": 8},
-        training_steps=4000,
+        training_steps=5000,
         training_ceiling=240.0,
         training_seeds=(0,),
         timing_samples=5,
         timing_sample_seconds=0.1,
         timing_batches=(1, 8),
         timed_rungs=3,
-        stage_budget={"generate": 45, "train": 140, "score": 120, "speed": 60},
+        stage_budget={"generate": 45, "train": 160, "score": 110, "speed": 60},
     )
 
 

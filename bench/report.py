@@ -20,7 +20,7 @@ body{font:15px/1.5 system-ui,sans-serif;max-width:76rem;margin:2rem auto;padding
 table{border-collapse:collapse;margin:.5rem 0 2rem;display:block;overflow-x:auto}
 th,td{padding:.25rem .7rem;border-bottom:1px solid #ddd;text-align:right;white-space:nowrap}
 th{cursor:pointer}
-td:nth-child(2),td:nth-child(3){text-align:left}
+:is(th,td):is(:nth-child(2),:nth-child(3)){text-align:left}
 svg{max-width:100%;height:auto} .note{color:#555}
 """
 
@@ -103,7 +103,7 @@ def line_chart(lines: Mapping[str, Sequence[float]], across: str, up: str) -> st
 
     def y(value: float) -> float:
         share = (max(math.log10(value), low) - low) / (high - low)
-        return height - bottom - (height - bottom - 15) * share
+        return height - bottom - (height - bottom - 30) * share
 
     parts = [f'<svg viewBox="0 0 {width} {height}" role="img" font-size="12" font-family="system-ui,sans-serif">']
     for power in range(low, high + 1):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ._ragged import counts
-from .scene import Obstacle, Scene, Wall
+from .scene import Obstacle, Scene
 
 
 def side_distance(scene: Scene, position: Tensor, box_offset: Tensor) -> Tensor:
@@ -21,8 +21,7 @@ def side_distance(scene: Scene, position: Tensor, box_offset: Tensor) -> Tensor:
     corners = scene.bounds + box_offset.unsqueeze(1)
     lower, upper = corners[scene.node_scene].unbind(1)
     distance = torch.stack([position - lower, upper - position], dim=-1)
-    solid = (scene.wall >= Wall.FREE_SLIP)[scene.node_scene]
-    return torch.where(solid, distance, torch.inf)
+    return torch.where(scene.solid[scene.node_scene], distance, torch.inf)
 
 
 def obstacle_distance(scene: Scene, position: Tensor, obstacle_position: Tensor) -> tuple[Tensor, Tensor, Tensor]:

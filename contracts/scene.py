@@ -188,6 +188,11 @@ class Scene:
         return torch.where(self.wall[..., 0] == Wall.PERIODIC, extent, torch.zeros_like(extent))
 
     @cached_property
+    def solid(self) -> Tensor:
+        """True for the sides of each box that nothing passes, shape (B, D, 2)."""
+        return self.wall >= Wall.FREE_SLIP
+
+    @cached_property
     def diagonal(self) -> Tensor:
         """Diagonal of each scene's box [m], shape (B,): the error of a frame after divergence."""
         length: Tensor = torch.linalg.vector_norm(self.bounds[:, 1] - self.bounds[:, 0], dim=-1)

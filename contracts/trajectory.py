@@ -186,7 +186,7 @@ def _bad_frames(film: Trajectory) -> Tensor:
     reach = ESCAPE_DIAGONALS * scene.diagonal[scene.node_scene].unsqueeze(-1)
     fine = (film.position - centre).abs() <= reach  # False for NaN too
     # A periodic axis or an open side has no outside.
-    unbounded = ((scene.wall < 2).any(-1))[scene.node_scene] & torch.isfinite(film.position)
+    unbounded = (~scene.solid).any(-1)[scene.node_scene] & torch.isfinite(film.position)
     node_bad = ~((fine | unbounded) & torch.isfinite(film.velocity)).all(-1)
     bad = torch.zeros((film.n_frames, scene.n_scenes), dtype=torch.int64, device=film.device)
     return bad.index_add_(1, scene.node_scene, node_bad.to(torch.int64)) > 0

@@ -20,7 +20,7 @@ from ..contracts.card import ModelCard
 from ..contracts.model import Stepper, place_driven
 from ..contracts.scene import NodeType, Scene, Script
 from ..contracts.trajectory import Frame, Trajectory
-from ._sph import WATER_DENSITY, SphSettings, SphSolver, SphState
+from ._sph import WATER_DENSITY, SphSettings, SphSolver, SphState, solver_card
 
 
 @dataclass(frozen=True)
@@ -37,17 +37,7 @@ class CoarseFluid(Stepper[CoarseState]):
 
     def __init__(self, name: str, sph: SphSettings, device: str = "cpu") -> None:
         self.solver = SphSolver(sph, device)
-        self._card = ModelCard(
-            name=name,
-            kind="ladder",
-            objective="none: equations of motion",
-            learning_algorithm="none",
-            architecture=(
-                f"δ-SPH, spacing {sph.spacing:g} m, {sph.substeps} substeps, c₀ {sph.sound_speed:g} m/s, fine nodes as tracers"
-            ),
-            domains=("fluid",),
-            source="Antuono et al. 2010; Fourtakas et al. 2019",
-        )
+        self._card = solver_card(name, "ladder", sph, ", fine nodes as tracers")
 
     @property
     def card(self) -> ModelCard:
@@ -120,6 +110,6 @@ def _restrict_one(scene: Scene, frame: Frame, b: int, spacing: float) -> dict[st
 def _kept_in_box(scene: Scene, script: Script, position: Tensor) -> Tensor:
     """Clamp tracers to the solid sides of their box, which stands where script frame 1 says."""
     low, high = (scene.bounds + script.box_offset[1].unsqueeze(1))[scene.node_scene].unbind(1)
-    solid = (scene.wall >= 2)[scene.node_scene]
+    solid = scene.solid[scene.node_scene]
     inside = torch.where(solid[..., 0], torch.maximum(position, low), position)
     return torch.where(solid[..., 1], torch.minimum(inside, high), inside)

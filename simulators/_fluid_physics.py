@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ..contracts.domain import PhysicsCheck
 from ..contracts.scene import Scene, Wall, single_scene
-from ._sph import WATER_DENSITY, SphSettings, SphSolver, SphState
+from ._sph import WATER_DENSITY, SphSettings, SphSolver, SphState, settings_for
 
 G = 9.81
 KOSHIZUKA_OKA_1996 = (
@@ -121,7 +121,7 @@ def dam_break(n: int) -> list[PhysicsCheck]:
     unit = math.sqrt(a / (2 * G))
     frame = 0.1 * unit
     scene = tank(x, dx, (5 * a, 3 * a), [[SLIP, SLIP], [SLIP, OPEN]], frame, 40, (0.0, -G))
-    solver = SphSolver(SphSettings(dx, math.ceil(frame * 20 / (0.4 * 1.75 * dx)), 20.0, artificial_viscosity=0.01))
+    solver = SphSolver(replace(settings_for(dx, frame, 20.0), artificial_viscosity=0.01))
     state = solver.relax(solver.state(scene, x, torch.zeros_like(x)), scene.script)
     # The front is a half-spacing ahead of the foremost particle that has not broken off.
     fronts = [_front(s.position.to(torch.float64), dx) / a for s in _run(solver, state, 34)]
@@ -180,11 +180,12 @@ def _vortices(state: SphState) -> SphState:
 
 def _box_solver(n: int, frame: float, dtype: torch.dtype = torch.float32) -> SphSolver:
     """A solver for flows of speed 1 in a full box: c₀ = 10, no artificial viscosity, background pressure of ρU²/2."""
-    dx = 1.0 / n
-    settings = SphSettings(
-        dx, math.ceil(frame * 10 / (0.4 * 1.75 * dx)), 10.0, artificial_viscosity=0.0,
-        background_pressure=0.5 * WATER_DENSITY, dtype=dtype,
-    )  # fmt: skip
+    settings = replace(
+        settings_for(1.0 / n, frame, 10.0),
+        artificial_viscosity=0.0,
+        background_pressure=0.5 * WATER_DENSITY,
+        dtype=dtype,
+    )
     return SphSolver(settings)
 
 

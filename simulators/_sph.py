@@ -28,13 +28,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..contracts.card import ModelCard
 from ..contracts.errors import MisuseError
 from ..contracts.scene import Scene, Script, Wall, require_distinct
 
 WATER_DENSITY = 1000.0
 """Rest density of all our fluids [kg/m³]."""
-
-
+TIME_STEP_SHARE = 0.4
+"""Time step over h/c₀ of everything that is run here."""
 LARGE_SCENE = 8192
 """Particles from which a lone scene is spread over the cores of a CPU."""
 
@@ -64,6 +65,27 @@ class SphSettings:
     """Share of the velocity taken away in each of those steps."""
 
 
+def settings_for(
+    spacing: float, frame: float, sound_speed: float, smoothing: float = SphSettings.smoothing
+) -> SphSettings:
+    """Settings with as many substeps to a frame [s] as keep the time step at TIME_STEP_SHARE of h/c₀."""
+    substeps = -(-frame * sound_speed // (TIME_STEP_SHARE * smoothing * spacing))
+    return SphSettings(spacing, int(substeps), sound_speed, smoothing)
+
+
+def solver_card(name: str, kind: str, sph: SphSettings, also: str = "") -> ModelCard:
+    """The card of a contestant that is this solver at some settings; `also` goes behind its architecture."""
+    return ModelCard(
+        name=name,
+        kind=kind,
+        objective="none: equations of motion",
+        learning_algorithm="none",
+        architecture=f"δ-SPH, spacing {sph.spacing:g} m, {sph.substeps} substeps, c₀ {sph.sound_speed:g} m/s{also}",
+        domains=("fluid",),
+        source="Antuono et al. 2010; Fourtakas et al. 2019",
+    )
+
+
 @dataclass(frozen=True)
 class SphState:
     """State of all particles at one frame."""
@@ -90,19 +112,20 @@ class SphSolver:
         """h [m]."""
         return self.settings.smoothing * self.settings.spacing
 
-    def state(self, scene: Scene, position: Tensor, velocity: Tensor, density: Tensor | None = None) -> SphState:
-        """A state at rest density, or at the density given. Raises MisuseError when the settings cannot carry the scene,
-        and for two particles on one spot."""
+    def state(self, scene: Scene, position: Tensor, velocity: Tensor) -> SphState:
+        """A state at rest density.
+
+        Raises MisuseError when the settings cannot carry the scene, and for two particles on one spot.
+        """
         self._check(scene)
         require_distinct(position, scene.scene_ptr)
         moved = scene.to(self.device)
         dtype = self.settings.dtype
-        rho = torch.full((scene.n_nodes,), WATER_DENSITY, dtype=dtype, device=self.device)
         return SphState(
             moved,
             position.to(self.device, dtype).clone(),
             velocity.to(self.device, dtype).clone(),
-            rho if density is None else density.to(self.device, dtype).clone(),
+            torch.full((scene.n_nodes,), WATER_DENSITY, dtype=dtype, device=self.device),
             self._arrays(moved),
         )
 

@@ -25,12 +25,10 @@ from ..contracts.scene import Script
 from ..contracts.seeds import stream
 from ..contracts.trajectory import Frame, Trajectory, stack
 from ._fluid_scenes import FAMILIES, draw_scene, paddle_tank
-from ._sph import SphSettings, SphSolver, SphState
+from ._sph import SphSettings, SphSolver, SphState, settings_for, solver_card
 
 SOUND_SPEED = 30.0
 """c₀ of the reference [m/s]: about ten times the greatest speed in the sampled scenes."""
-TIME_STEP_SHARE = 0.4
-"""Time step over h/c₀ of the reference and of every rung."""
 
 RECIPES = {
     "xs": Recipe(dim=2, resolution=0.05, past=5, horizon=12),
@@ -40,10 +38,11 @@ RECIPES = {
 }
 
 
-def settings(spacing: float, frame: float, sound_speed: float = SOUND_SPEED, smoothing: float = 1.75) -> SphSettings:
-    """Settings whose time step is TIME_STEP_SHARE of h/c₀."""
-    substeps = -(-frame * sound_speed // (TIME_STEP_SHARE * smoothing * spacing))
-    return SphSettings(spacing, int(substeps), sound_speed, smoothing)
+def settings(
+    spacing: float, frame: float, sound_speed: float = SOUND_SPEED, smoothing: float = SphSettings.smoothing
+) -> SphSettings:
+    """Settings of the reference at a spacing, unless told otherwise."""
+    return settings_for(spacing, frame, sound_speed, smoothing)
 
 
 class FluidSolver(Stepper[SphState]):
@@ -51,15 +50,7 @@ class FluidSolver(Stepper[SphState]):
 
     def __init__(self, name: str, kind: str, sph: SphSettings, device: str = "cpu") -> None:
         self.solver = SphSolver(sph, device)
-        self._card = ModelCard(
-            name=name,
-            kind=kind,
-            objective="none: equations of motion",
-            learning_algorithm="none",
-            architecture=f"δ-SPH, spacing {sph.spacing:g} m, {sph.substeps} substeps, c₀ {sph.sound_speed:g} m/s",
-            domains=("fluid",),
-            source="Antuono et al. 2010; Fourtakas et al. 2019",
-        )
+        self._card = solver_card(name, kind, sph)
 
     @property
     def card(self) -> ModelCard:

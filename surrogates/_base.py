@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ..contracts import MisuseError, ModelCard, Stepper, Track, Trajectory
+from ..contracts import Frame, MisuseError, ModelCard, Scene, Stepper, Track, Trajectory
 from ..contracts.model import weight_bytes
 
 if TYPE_CHECKING:
@@ -52,6 +52,22 @@ class Surrogate(nn.Module, Stepper[State]):
     def count_parameters(self) -> tuple[int, int]:
         """Number of learned parameters and their bytes."""
         return weight_bytes(self)
+
+
+@dataclass(frozen=True)
+class FrameState:
+    """The state of a model that goes by one frame alone: a scene and its frame."""
+
+    scene: Scene
+    frame: Frame
+
+
+class FrameSurrogate(Surrogate[FrameState]):
+    """A model whose state is a frame."""
+
+    def decode(self, state: FrameState) -> Frame:
+        """The frame itself."""
+        return state.frame
 
 
 class Learner(Surrogate[State]):

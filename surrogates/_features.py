@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..contracts import MisuseError, Scene, Script, Trajectory
+from ..contracts import Frame, MisuseError, Scene, Script, Trajectory
 from ..contracts._ragged import group_of_row
 from ..contracts.boundary import obstacle_distance, side_distance
+from ..contracts.model import place_driven
 from ._neighbours import nearest_distance
 
 
@@ -28,9 +29,15 @@ class History:
     position: Tensor
     """Oldest first [m], shape (K+1, N, D)."""
 
-    def followed_by(self, position: Tensor) -> History:
-        """One frame later, given its positions (N, D)."""
-        return History(self.scene, torch.cat([self.position[1:], position.unsqueeze(0)]))
+    def accelerated(self, acceleration: Tensor, script: Script) -> History:
+        """One frame later: x(t+1) = x(t) + (x(t) - x(t-1)) + a, driven nodes by the script; a (N, D) [m per frame²]."""
+        now = self.position[-1] + displacements(self.scene, self.position[-2:])[0] + acceleration
+        placed = place_driven(Frame(now, now), self.scene, script).position
+        return History(self.scene, torch.cat([self.position[1:], placed.unsqueeze(0)]))
+
+    def frame(self) -> Frame:
+        """Positions, and velocities as their second-order backward difference."""
+        return Frame(self.position[-1], backward_velocity(self.scene, self.position))
 
 
 def displacements(scene: Scene, position: Tensor) -> Tensor:
@@ -124,6 +131,15 @@ def random_walk(history: Tensor, free: Tensor, std: float, generator: torch.Gene
     walk = (draw * (std / steps**0.5)).cumsum(0).cumsum(0)
     walk = torch.where(free.unsqueeze(-1), walk, 0.0)
     return torch.cat([torch.zeros_like(walk[:1]), walk])
+
+
+def noisy_window(position: Tensor, free: Tensor, std: float, generator: torch.Generator) -> Tensor:
+    """A window (K+2, N, D), its history with noise, its last frame moved with the history's last noise.
+
+    As in GNS, a model trained to reach that frame corrects the noise in the velocity and keeps that in the position.
+    """
+    walk = random_walk(position[:-1], free, std, generator)
+    return torch.cat([position[:-1] + walk, position[-1:] + walk[-1:]])
 
 
 def moments(values: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,45 +9,32 @@ Exact for uniform motion; falls short by g t²/2 in free fall and flies through 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..contracts import Frame, ModelCard, Scene, Script, Trajectory
 from ..contracts.model import place_driven
-from ._base import NoSettings, Setting, Surrogate, as_settings, configured
+from ._base import FrameState, FrameSurrogate, NoSettings, Setting, as_settings, configured
 
 KIND = "baseline"
 DOMAINS = ("*",)
 
 
-@dataclass(frozen=True)
-class State:
-    """A scene and its frame."""
-
-    scene: Scene
-    frame: Frame
-
-
-class ConstantVelocity(Surrogate[State]):
+class ConstantVelocity(FrameSurrogate):
     """Uniform motion with the last observed velocities."""
 
-    def encode(self, past: Trajectory) -> State:
+    def encode(self, past: Trajectory) -> FrameState:
         """The last observed frame."""
-        return State(past.scene, past.frame(-1))
+        return FrameState(past.scene, past.frame(-1))
 
-    def advance(self, state: State, script: Script) -> State:
+    def advance(self, state: FrameState, script: Script) -> FrameState:
         """x + v Δt for nodes; bodies translate and turn, and carry their nodes with them."""
         scene, frame = state.scene, state.frame
         moved = dataclasses.replace(frame, position=frame.position + scene.frame_interval * frame.velocity)
         if frame.pose is not None and frame.twist is not None:
             moved = _turn_bodies(scene, frame, frame.pose, frame.twist)
-        return State(scene, place_driven(moved, scene, script))
-
-    def decode(self, state: State) -> Frame:
-        """The frame itself."""
-        return state.frame
+        return FrameState(scene, place_driven(moved, scene, script))
 
 
 def _turn_bodies(scene: Scene, frame: Frame, pose: Tensor, twist: Tensor) -> Frame:

@@ -24,17 +24,15 @@ from torch import Tensor
 
 from .. import datasets
 from ..contracts import Frame, MisuseError, ModelCard, Scene, Script, Trajectory
-from ..contracts.model import place_driven, weight_bytes
 from ._base import Run, Setting, Surrogate, as_settings, configured, require_dim
 from ._features import (
     History,
     accelerations,
-    backward_velocity,
     box_displacement,
     displacements,
     free_moments,
+    noisy_window,
     obstacle_contact,
-    random_walk,
     side_nearness,
     typical_spacing,
 )
@@ -82,10 +80,6 @@ class Linear(Surrogate[History]):
         n_features = dim * settings.history + dim + 4 * dim + (1 + 3 * dim) + (1 + 3 * dim) + 1
         self.weight = torch.nn.Parameter(torch.zeros((n_features, dim), dtype=torch.float64), requires_grad=False)
 
-    def count_parameters(self) -> tuple[int, int]:
-        """The matrix."""
-        return weight_bytes(self)
-
     def features(self, scene: Scene, position: Tensor, script: Script) -> Tensor:
         """φ of every node, float64 (N, F), in metres; script frame 0 is the last of position (K+1, N, D)."""
         moved, radius = displacements(scene, position), self.set.radius
@@ -130,12 +124,11 @@ class Linear(Surrogate[History]):
         """x(t+1) = x(t) + (x(t) - x(t-1)) + W φ."""
         scene, position = state.scene, state.position
         acceleration = (self.features(scene, position, script) @ self.weight).to(position.dtype)
-        now = position[-1] + displacements(scene, position[-2:])[0] + acceleration
-        return state.followed_by(place_driven(Frame(now, now), scene, script).position)
+        return state.accelerated(acceleration, script)
 
     def decode(self, state: History) -> Frame:
         """Positions, and velocities as their second-order backward difference."""
-        return Frame(state.position[-1], backward_velocity(state.scene, state.position))
+        return state.frame()
 
 
 def build(domain: str, *, size: str = "s", seed: int = 0, **settings: Setting) -> Linear:
@@ -199,9 +192,7 @@ def _normal_equations(model: Linear, windows: list[Trajectory], noise: float, se
     generator = torch.Generator(device=model.weight.device).manual_seed(seed)
     for window in windows:
         scene, position = window.scene, window.position
-        walk = random_walk(position[:-1], scene.free, noise, generator)
-        # As in GNS, the last frame moves with the last noise: errors in the velocity are corrected, those in the position kept.
-        noisy = torch.cat([position[:-1] + walk, position[-1:] + walk[-1:]])
+        noisy = noisy_window(position, scene.free, noise, generator)
         phi = model.features(scene, noisy[:-1], scene.script.starting_at(model.set.history))[scene.free]
         target = accelerations(scene, noisy[-3:])[0][scene.free].to(torch.float64)
         gram += phi.T @ phi

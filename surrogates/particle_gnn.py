@@ -23,18 +23,16 @@ import torch
 from torch import Tensor
 
 from ..contracts import Frame, MisuseError, ModelCard, Scene, Script, Trajectory, stack
-from ..contracts.model import place_driven
 from ._base import Learner, Run, Setting, as_settings, configured, require_dim
 from ._features import (
     History,
     accelerations,
-    backward_velocity,
     box_displacement,
     displacements,
     free_moments,
     mirrored,
+    noisy_window,
     obstacle_contact,
-    random_walk,
     side_nearness,
     typical_spacing,
 )
@@ -187,13 +185,11 @@ class ParticleGNN(Learner[History]):
         scene, position = state.scene, state.position
         predicted = self.predict(scene, position, script)
         acceleration = predicted * self.acceleration_std.float() + self.acceleration_mean.float()
-        now = position[-1] + displacements(scene, position[-2:])[0] + acceleration
-        placed = place_driven(Frame(now, now), scene, script)
-        return state.followed_by(placed.position)
+        return state.accelerated(acceleration, script)
 
     def decode(self, state: History) -> Frame:
         """Positions, and velocities as their second-order backward difference."""
-        return Frame(state.position[-1], backward_velocity(state.scene, state.position))
+        return state.frame()
 
     # How it learns
 
@@ -206,9 +202,7 @@ class ParticleGNN(Learner[History]):
         """Pseudo-Huber error of the normalised acceleration over free nodes, on a history with noise."""
         scene, position = window.scene, window.position
         std = float(self.set.noise * self.displacement_noise_unit)
-        noise = random_walk(position[:-1], scene.free, std, generator)
-        noisy = torch.cat([position[:-1] + noise, position[-1:] + noise[-1:]])
-        # The last frame moves with the last noise: the error in the velocity is to be corrected, that in the position kept.
+        noisy = noisy_window(position, scene.free, std, generator)
         target = (accelerations(scene, noisy[-3:])[0] - self.acceleration_mean.float()) / self.acceleration_std.float()
         script = scene.script.starting_at(self.set.history)
         error = self.predict(scene, noisy[:-1], script) - target

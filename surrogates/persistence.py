@@ -8,30 +8,20 @@ Exact for matter at rest. Any model with a larger error than this has learned le
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 
-from ..contracts import Frame, ModelCard, Scene, Script, Trajectory
+from ..contracts import Frame, ModelCard, Script, Trajectory
 from ..contracts.model import place_driven
-from ._base import NoSettings, Setting, Surrogate, as_settings, configured
+from ._base import FrameState, FrameSurrogate, NoSettings, Setting, as_settings, configured
 
 KIND = "baseline"
 DOMAINS = ("*",)
 
 
-@dataclass(frozen=True)
-class State:
-    """A scene and its frame."""
-
-    scene: Scene
-    frame: Frame
-
-
-class Persistence(Surrogate[State]):
+class Persistence(FrameSurrogate):
     """The last observed frame, for ever."""
 
-    def encode(self, past: Trajectory) -> State:
+    def encode(self, past: Trajectory) -> FrameState:
         """The last observed frame at rest."""
         last = past.frame(-1)
         still = Frame(
@@ -40,15 +30,11 @@ class Persistence(Surrogate[State]):
             last.pose,
             None if last.twist is None else torch.zeros_like(last.twist),
         )
-        return State(past.scene, still)
+        return FrameState(past.scene, still)
 
-    def advance(self, state: State, script: Script) -> State:
+    def advance(self, state: FrameState, script: Script) -> FrameState:
         """Move what is driven, and nothing else."""
-        return State(state.scene, place_driven(state.frame, state.scene, script))
-
-    def decode(self, state: State) -> Frame:
-        """The frame itself."""
-        return state.frame
+        return FrameState(state.scene, place_driven(state.frame, state.scene, script))
 
 
 def build(domain: str, *, size: str = "s", seed: int = 0, **settings: Setting) -> Persistence:

@@ -11,6 +11,7 @@ from .errors import HedgefoxError as HedgefoxError
 from .errors import MisuseError as MisuseError
 from .model import Model as Model
 from .model import Stepper as Stepper
+from .scene import BodyShape as BodyShape
 from .scene import NodeType as NodeType
 from .scene import Obstacle as Obstacle
 from .scene import Scene as Scene

@@ -1,8 +1,8 @@
 """Scene: all that stays fixed while time runs, for a batch of scenes, and the script of what is driven.
 
 Shape letters, the same everywhere: **B** scenes · **T** frames · **N** nodes of all scenes in the batch, concatenated ·
-**D** space axes (2 or 3) · **E** mesh edges · **F** faces · **S** obstacles · **P** rigid bodies · **M** driven nodes ·
-**R** frames of the script.  SI units in brackets.  A Scene is always a batch; one scene is a batch of one.
+**D** space axes (2 or 3) · **E** mesh edges · **F** faces · **S** obstacles · **P** rigid bodies · **Q** shapes of bodies ·
+**M** driven nodes · **R** frames of the script.  SI units in brackets.  A Scene is always a batch; one scene is a batch of one.
 """
 
 from __future__ import annotations
@@ -48,6 +48,17 @@ class Obstacle(enum.IntEnum):
     """`obstacle_size` holds the half extents along each axis [m]; the box is axis-aligned."""
 
 
+class BodyShape(enum.IntEnum):
+    """Convex solids that a rigid body is made of; a body may have several (a compound), of one uniform density."""
+
+    BALL = 0
+    """`shape_size[:, 0]` is the radius [m]."""
+    BOX = 1
+    """`shape_size` holds the half extents along the shape's own axes [m]."""
+    CAPSULE = 2
+    """`shape_size[:, 0]` is the radius, `shape_size[:, 1]` the half length of the straight part, along the shape's z axis [m]."""
+
+
 @dataclass(frozen=True)
 class Script:
     """The known future motion of all that is driven, sampled at every frame and linear between frames.
@@ -86,11 +97,15 @@ GROUP_OF = {
     "faces": "face",
     "obstacle_kind": "obstacle",
     "obstacle_size": "obstacle",
+    "shape_kind": "shape",
+    "shape_size": "shape",
+    "shape_pose": "shape",
+    "shape_body": "shape",
     "gravity": "scene",
     "bounds": "scene",
     "wall": "scene",
 }
-POINTS_INTO = {"edges": "node", "faces": "node", "body_id": "body"}
+POINTS_INTO = {"edges": "node", "faces": "node", "body_id": "body", "shape_body": "body"}
 SCRIPT_GROUP_OF = {"box_offset": "scene", "obstacle_position": "obstacle", "node_position": "driven"}
 POINTER_OF = {
     "node": "scene_ptr",
@@ -98,6 +113,7 @@ POINTER_OF = {
     "face": "face_ptr",
     "obstacle": "obstacle_ptr",
     "body": "body_ptr",
+    "shape": "shape_ptr",
 }
 
 
@@ -135,6 +151,16 @@ class Scene:
     """Radius or half extents [m], shape (S, D)."""
     obstacle_ptr: Tensor
     """Cuts the obstacles into scenes, shape (B+1,)."""
+    shape_kind: Tensor
+    """`BodyShape` of the solids that rigid bodies are made of, shape (Q,)."""
+    shape_size: Tensor
+    """Radius, half extents, or radius and half length [m], shape (Q, 3)."""
+    shape_pose: Tensor
+    """Where the shape sits in its body's frame (origin at the centre of mass): position [m] and quaternion xyzw, shape (Q, 7)."""
+    shape_body: Tensor
+    """Rigid body of each shape, numbered through the batch, shape (Q,)."""
+    shape_ptr: Tensor
+    """Cuts the shapes into scenes, shape (B+1,)."""
     gravity: Tensor
     """Acceleration of free fall [m/s²], shape (B, D)."""
     bounds: Tensor
@@ -199,7 +225,7 @@ class Scene:
         return length
 
     def ptr(self, group: str) -> Tensor:
-        """Pointer, shape (B+1,), of a ragged group: scene, node, edge, face, obstacle, body or driven."""
+        """Pointer, shape (B+1,), of a ragged group: scene, node, edge, face, obstacle, body, shape or driven."""
         if group == "scene":
             return torch.arange(self.n_scenes + 1, device=self.device)
         if group == "driven":
@@ -321,14 +347,19 @@ def single_scene(
     obstacle_position: Tensor | None = None,
     box_offset: Tensor | None = None,
     node_position: Tensor | None = None,
+    shape_kind: Tensor | None = None,
+    shape_size: Tensor | None = None,
+    shape_pose: Tensor | None = None,
+    shape_body: Tensor | None = None,
 ) -> Scene:
     """Build a batch of one scene from plain parts, filling in what is not given.
 
-    rest_position (N, D), mass (N,) or one number, bounds (2, D), wall (D, 2), gravity (D,), obstacle_position (S, D) when
-    still or (R, S, D), box_offset (R, D), node_position (R, M, D); `n_frames` is R, the frames the script must cover.
+        rest_position (N, D), mass (N,) or one number, bounds (2, D), wall (D, 2), gravity (D,), obstacle_position (S, D) when
+        still or (R, S, D), box_offset (R, D), node_position (R, M, D); `n_frames` is R, the frames the script must cover;
+    shape_kind (Q,), shape_size (Q, 3), shape_pose (Q, 7), shape_body (Q,) for rigid bodies.
 
-    Raises MisuseError for a scene with no nodes, non-finite positions, two nodes on one spot, an empty box, a frame
-    interval or mass that is not positive, and for parts whose shapes do not fit together.
+        Raises MisuseError for a scene with no nodes, non-finite positions, two nodes on one spot, an empty box, a frame
+        interval or mass that is not positive, and for parts whose shapes do not fit together.
     """
     n, dim = _check_nodes(rest_position)
     dtype, long = rest_position.dtype, torch.int64
@@ -354,6 +385,8 @@ def single_scene(
     _check_script(script, n_frames, int(kinds.numel()), int((types == NodeType.DRIVEN).sum()), dim)
     bodies = torch.full((n,), -1, dtype=long) if body_id is None else body_id.to(long)
     mesh_edges = torch.zeros((0, 2), dtype=long) if edges is None else edges.to(long)
+    solids = torch.zeros(0, dtype=long) if shape_kind is None else shape_kind.to(long)
+    _check_shapes(int(solids.numel()), shape_size, shape_pose, shape_body, int(bodies.max()) + 1)
     mesh_faces = torch.zeros((0, 3), dtype=long) if faces is None else faces.to(long)
     return Scene(
         domain=domain,
@@ -371,12 +404,26 @@ def single_scene(
         obstacle_kind=kinds,
         obstacle_size=torch.zeros((0, dim), dtype=dtype) if obstacle_size is None else obstacle_size,
         obstacle_ptr=torch.tensor([0, kinds.numel()]),
+        shape_kind=solids,
+        shape_size=torch.zeros((0, 3), dtype=dtype) if shape_size is None else shape_size,
+        shape_pose=torch.zeros((0, 7), dtype=dtype) if shape_pose is None else shape_pose,
+        shape_body=torch.zeros(0, dtype=long) if shape_body is None else shape_body.to(long),
+        shape_ptr=torch.tensor([0, solids.numel()]),
         gravity=torch.zeros((1, dim), dtype=dtype) if gravity is None else _row(gravity, dtype),
         bounds=bounds.to(dtype).unsqueeze(0),
         wall=(torch.full((dim, 2), int(Wall.NO_SLIP)) if wall is None else wall).to(long).unsqueeze(0),
         parameters={k: torch.tensor([v], dtype=dtype) for k, v in (parameters or {}).items()},
         script=script,
     )
+
+
+def _check_shapes(n: int, size: Tensor | None, pose: Tensor | None, body: Tensor | None, n_bodies: int) -> None:
+    for name, values, shape in (("shape_size", size, (n, 3)), ("shape_pose", pose, (n, 7)), ("shape_body", body, (n,))):
+        got = (0, *shape[1:]) if values is None else tuple(values.shape)
+        if got != shape:
+            raise MisuseError(f"{name} has shape {got}; {shape} is right for {n} shapes")
+    if body is not None and n and not 0 <= int(body.min()) <= int(body.max()) < n_bodies:
+        raise MisuseError(f"shape_body names body {int(body.max())}; the scene has bodies 0 to {n_bodies - 1}")
 
 
 def _row(values: Sequence[float] | Tensor, dtype: torch.dtype) -> Tensor:

@@ -28,7 +28,7 @@ from ._probe import Refused, inspect
 from ._record import SCRIPT, Array, Record
 
 FORMAT = "hedgefox"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raised whenever a reader of the former version would misread a file."""
 CHUNK_BYTES = 1 << 19
 UNITS = (

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..contracts import Frame, ModelCard, Scene, Script, Trajectory
 from ..contracts.model import place_driven
+from ..contracts.rotation import exponential, multiply, rotate
 from ._base import FrameState, FrameSurrogate, NoSettings, Setting, as_settings, configured
 
 KIND = "baseline"
@@ -41,34 +42,14 @@ def _turn_bodies(scene: Scene, frame: Frame, pose: Tensor, twist: Tensor) -> Fra
     """Move bodies (P, 7) by their twists (P, 6) for one frame, and the nodes that belong to them."""
     dt = scene.frame_interval
     centre, spin = pose[:, :3] + dt * twist[:, :3], twist[:, 3:]
-    turn = _rotation(spin * dt)
+    turn = exponential(spin * dt)
     on_body = (scene.body_id >= 0).unsqueeze(-1)
     body = scene.body_id.clamp(min=0)
-    arm = _rotate(turn[body], frame.position - pose[body, :3])
+    arm = rotate(turn[body], frame.position - pose[body, :3])
     position = torch.where(on_body, centre[body] + arm, frame.position + dt * frame.velocity)
     speed = twist[body, :3] + torch.linalg.cross(spin[body], arm)
     velocity = torch.where(on_body, speed, frame.velocity)
-    return Frame(position, velocity, torch.cat([centre, _multiply(turn, pose[:, 3:])], dim=-1), twist)
-
-
-def _rotation(angle: Tensor) -> Tensor:
-    """Quaternion xyzw (P, 4) of a rotation vector (P, 3) [rad]."""
-    size = torch.linalg.vector_norm(angle, dim=-1, keepdim=True)
-    # sin(a/2)/a through sinc, which has no division by a zero angle.
-    return torch.cat([angle * 0.5 * torch.sinc(size / (2 * torch.pi)), torch.cos(size / 2)], dim=-1)
-
-
-def _rotate(q: Tensor, x: Tensor) -> Tensor:
-    """Rotate vectors (N, 3) by unit quaternions xyzw (N, 4)."""
-    twice = 2 * torch.linalg.cross(q[:, :3], x)
-    turned: Tensor = x + q[:, 3:] * twice + torch.linalg.cross(q[:, :3], twice)
-    return turned
-
-
-def _multiply(a: Tensor, b: Tensor) -> Tensor:
-    """Product of quaternions xyzw, (P, 4): first b, then a."""
-    vector = a[:, 3:] * b[:, :3] + b[:, 3:] * a[:, :3] + torch.linalg.cross(a[:, :3], b[:, :3])
-    return torch.cat([vector, a[:, 3:] * b[:, 3:] - (a[:, :3] * b[:, :3]).sum(-1, keepdim=True)], dim=-1)
+    return Frame(position, velocity, torch.cat([centre, multiply(turn, pose[:, 3:])], dim=-1), twist)
 
 
 def build(domain: str, *, size: str = "s", seed: int = 0, **settings: Setting) -> ConstantVelocity:

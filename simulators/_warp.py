@@ -17,7 +17,7 @@ def _start() -> None:
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
-        wp.init()
+        wp.init()  # type: ignore[no-untyped-call]
     finally:
         os.dup2(kept, 2)
         os.close(kept)

@@ -8,14 +8,12 @@ Displacements are per frame [m]; K is the number of past displacements read.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ..contracts import Frame, MisuseError, Scene, Script, Trajectory
-from ..contracts._ragged import group_of_row
+from ..contracts import Frame, Scene, Script, Trajectory
 from ..contracts.boundary import obstacle_distance, side_distance
 from ..contracts.model import place_driven
 from ._neighbours import nearest_distance
@@ -33,7 +31,7 @@ class History:
         """One frame later: x(t+1) = x(t) + (x(t) - x(t-1)) + a, driven nodes by the script; a (N, D) [m per frame²]."""
         now = self.position[-1] + displacements(self.scene, self.position[-2:])[0] + acceleration
         placed = place_driven(Frame(now, now), self.scene, script).position
-        return History(self.scene, torch.cat([self.position[1:], placed.unsqueeze(0)]))
+        return dataclasses.replace(self, position=torch.cat([self.position[1:], placed.unsqueeze(0)]))
 
     def frame(self) -> Frame:
         """Positions, and velocities as their second-order backward difference."""
@@ -63,6 +61,15 @@ def box_displacement(script: Script) -> Tensor:
     return script.box_offset[1] - script.box_offset[0]
 
 
+def driven_step(scene: Scene, script: Script) -> Tensor:
+    """How far the script will move driven nodes against the box [m], zero for free ones, (N, D)."""
+    driven = scene.driven_nodes
+    box = box_displacement(script)[scene.node_scene]
+    step = torch.zeros_like(box)
+    step[driven] = (script.node_position[1] - script.node_position[0]).to(box.dtype) - box[driven]
+    return step
+
+
 def side_nearness(scene: Scene, position: Tensor, script: Script, reach: float) -> Tensor:
     """1 - distance / reach for each solid side, zero beyond the reach and where a side is not solid, shape (N, 2D)."""
     distance = side_distance(scene, position, script.box_offset[0]).flatten(1)
@@ -81,43 +88,6 @@ def obstacle_contact(scene: Scene, position: Tensor, script: Script, reach: floa
     moves = script.obstacle_position[1] - script.obstacle_position[0]
     against_box = moves[which.clamp(min=0)] - box_displacement(script)[scene.node_scene]
     return near, near * normal, near * against_box
-
-
-def mirrored(film: Trajectory, odd_parameters: Sequence[str] = ()) -> Trajectory:
-    """The film in a mirror across its first axis: physics holds there too, so it is as good as data.
-
-    Everything keeps its number; `odd_parameters` are those that change sign. Raises MisuseError for rigid bodies, whose poses
-    have no mirror image.
-    """
-    if film.pose is not None:
-        raise MisuseError("a film of rigid bodies cannot be mirrored; train on it as it is")
-    scene, sign = film.scene, torch.ones(film.scene.dim, device=film.device)
-    sign[0] = -1.0
-    centre = scene.bounds.mean(1) * (sign < 0)
-
-    def point(x: Tensor, owner: Tensor) -> Tensor:
-        return x * sign + 2 * centre[owner]
-
-    owner = {group: group_of_row(scene.ptr(group)) for group in ("node", "obstacle", "driven")}
-    script = Script(
-        scene.script.box_offset * sign,
-        point(scene.script.obstacle_position, owner["obstacle"]),
-        point(scene.script.node_position, owner["driven"]),
-    )
-    wall = scene.wall.clone()
-    wall[:, 0] = scene.wall[:, 0].flip(-1)
-    parameters = {k: -v if k in odd_parameters else v for k, v in scene.parameters.items()}
-    turned = dataclasses.replace(
-        scene,
-        rest_position=point(scene.rest_position, owner["node"]),
-        gravity=scene.gravity * sign,
-        wall=wall,
-        parameters=parameters,
-        script=script,
-    )
-    return dataclasses.replace(
-        film, scene=turned, position=point(film.position, owner["node"]), velocity=film.velocity * sign
-    )
 
 
 def random_walk(history: Tensor, free: Tensor, std: float, generator: torch.Generator) -> Tensor:

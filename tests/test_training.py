@@ -65,7 +65,7 @@ def test_resumed_is_bitwise_the_same(data: Data, tmp_path: Path, monkeypatch: py
     small = dataclasses.replace(
         Plan(60, 2, 2e-3), check_every=5, checkpoint_every=20, valid_every=30, valid_frames=4, valid_scenes=2
     )
-    monkeypatch.setattr("hedgefox.surrogates.particle_gnn.Plan", lambda *_: small)
+    monkeypatch.setattr("hedgefox.surrogates._specialist.Plan", lambda *_: small)
     whole = fitted(data, tmp_path / "whole")
     with pytest.raises(Killed):
         fitted(data, tmp_path / "cut", progress=kill_at(50))

@@ -53,3 +53,13 @@ def group_sum(values: Tensor, ptr: Tensor) -> Tensor:
 def group_mean(values: Tensor, ptr: Tensor) -> Tensor:
     """Mean over the rows of each group: (..., rows) → (..., B). An empty group's mean is NaN."""
     return group_sum(values, ptr) / counts(ptr).to(values.dtype)
+
+
+def all_pairs(ptr_a: Tensor, ptr_b: Tensor) -> tuple[Tensor, Tensor]:
+    """Every row of one kind with every row of another kind of the same group, by pointers (B+1,) each: two of shape (pairs,)."""
+    first = torch.arange(int(ptr_a[-1]), device=ptr_a.device)
+    partners = counts(ptr_b)[group_of_row(ptr_a)]
+    start = pointer(partners)
+    a = torch.repeat_interleave(first, partners)
+    within = torch.arange(a.numel(), device=ptr_a.device) - start[:-1][a]
+    return a, ptr_b[:-1][group_of_row(ptr_a)][a] + within

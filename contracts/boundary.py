@@ -36,7 +36,7 @@ def obstacle_distance(scene: Scene, position: Tensor, obstacle_position: Tensor)
     number = counts(scene.obstacle_ptr)[scene.node_scene]
     for k in range(int(number.max()) if number.numel() else 0):
         which = (scene.obstacle_ptr[:-1][scene.node_scene] + k).clamp(max=max(scene.obstacle_kind.numel() - 1, 0))
-        distance, direction = _shape_distance(
+        distance, direction = shape_distance(
             position - obstacle_position[which], scene.obstacle_kind[which], scene.obstacle_size[which]
         )
         nearer = (k < number) & (distance < best)
@@ -46,7 +46,7 @@ def obstacle_distance(scene: Scene, position: Tensor, obstacle_position: Tensor)
     return best, normal, index
 
 
-def _shape_distance(offset: Tensor, kind: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
+def shape_distance(offset: Tensor, kind: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
     """Signed distance and outward normal of points at `offset` (n, D) from the centres of shapes."""
     tiny = torch.finfo(offset.dtype).tiny
     length = torch.linalg.vector_norm(offset, dim=-1, keepdim=True)

@@ -1,0 +1,76 @@
+"""Graphs over the sheet of a mesh: its own edges, links far across it, and what of it touches itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from ..contracts import Scene, Trajectory
+from ..contracts._ragged import group_of_row
+from ._neighbours import radius_graph
+
+DIRECTIONS = ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0))
+
+
+def both_ways(pairs: Tensor) -> Tensor:
+    """Undirected pairs (E, 2) as directed edges (2, 2E)."""
+    return torch.cat([pairs, pairs.flip(-1)]).T.contiguous()
+
+
+def rest_offset(scene: Scene, index: Tensor) -> Tensor:
+    """Undeformed offset from receiver to sender of edges (2, E) [m], shape (E, D)."""
+    return scene.rest_position[index[0]] - scene.rest_position[index[1]]
+
+
+def edge_length(film: Trajectory) -> float:
+    """Median undeformed length of the edges of a film's meshes [m]."""
+    index = both_ways(film.scene.edges)
+    return float(torch.linalg.vector_norm(rest_offset(film.scene, index), dim=-1).median())
+
+
+def far_links(scene: Scene, spacing: float, steps: tuple[int, ...]) -> Tensor:
+    """Directed edges (2, E) between vertices about `steps` spacings [m] apart along the two axes of the undeformed sheet.
+
+    A vertex is linked with the one nearest to each spot so many spacings away, if one is within half a spacing of it; links
+    go both ways, each once. Steps 2, 4, 8 let news cross fifteen spacings in one round of messages.
+    """
+    rest = scene.rest_position.detach().cpu().to(torch.float64)
+    # An axis that holds scenes apart: their undeformed sheets lie on one another.
+    place = torch.cat([rest, _apart(rest, scene)], dim=-1)
+    tree = cKDTree(place.numpy())
+    found = []
+    for step in steps:
+        for direction in DIRECTIONS:
+            aim = place.clone()
+            aim[:, :2] += step * spacing * torch.tensor(direction, dtype=torch.float64)
+            distance, nearest = tree.query(aim.numpy(), distance_upper_bound=0.5 * spacing)
+            hit = torch.from_numpy(np.flatnonzero(np.isfinite(distance)))
+            found.append(torch.stack([hit, torch.from_numpy(nearest)[hit]], -1))
+    pairs = torch.cat(found).sort(-1).values
+    return both_ways(torch.unique(pairs, dim=0)).to(scene.device)
+
+
+def _apart(rest: Tensor, scene: Scene) -> Tensor:
+    width = 10 * float((rest.amax(0) - rest.amin(0)).max())
+    return (group_of_row(scene.scene_ptr).cpu().to(torch.float64) * width).unsqueeze(-1)
+
+
+def self_contacts(scene: Scene, position: Tensor, reach: float) -> Tensor:
+    """Directed edges (2, E) between vertices nearer than `reach` [m] that the undeformed sheet holds twice as far apart."""
+    index = radius_graph(position, reach, scene.scene_ptr)
+    apart = rest_offset(scene, index).square().sum(-1) > (2 * reach) ** 2
+    return index[:, apart]
+
+
+def vertex_normals(scene: Scene, position: Tensor) -> Tensor:
+    """Unit normals (N, D) of the surface at its vertices, by area; zero where there is no face."""
+    a, b, c = (position[corner] for corner in scene.faces.unbind(-1))
+    area = torch.linalg.cross(b - a, c - a)
+    total = torch.zeros_like(position)
+    for corner in scene.faces.unbind(-1):
+        total = total.index_add(0, corner, area)
+    size = torch.linalg.vector_norm(total, dim=-1, keepdim=True)
+    normal: Tensor = total / size.clamp(min=torch.finfo(position.dtype).tiny)
+    return normal

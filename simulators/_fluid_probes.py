@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..contracts._ragged import group_sum
 from ..contracts.trajectory import Trajectory
 from ._sph import WATER_DENSITY
 
@@ -15,6 +16,8 @@ PROBES = {2: (16, 12), 3: (12, 4, 10)}
 """Probes along each axis of the box (they move with it): cells of about 6 cm, the same question to every resolution."""
 LINK = 1.5
 """Side of the cells, in spacings, whose touching makes one body of fluid."""
+DRAINED = 0.5
+"""Share of the fluid left where it started, below which a scene counts as drained."""
 MAX_CELLS = 128
 PIECE = 0.05
 """Smallest share of a scene's nodes that counts as a piece of its own."""
@@ -59,9 +62,11 @@ def _finite(film: Trajectory) -> Tensor:
 
 
 def events(film: Trajectory) -> dict[str, Tensor]:
-    """Labels from the states alone, each (T, B), bool: "spills", a node is above the box; "splits", the fluid is in pieces.
+    """Labels from the states alone, each (T, B), bool.
 
-    A piece counts from a twentieth of the fluid on. A frame that is not finite has no events.
+    "spills": a node is above the box. "splits": the fluid is in pieces, of a twentieth of it or more. "drained": less than
+    DRAINED of the fluid is left in the region that it filled at the start, the axis-aligned hull of the rest positions, which
+    moves with the tank (a column has collapsed; a pool never drains). A frame that is not finite has no events.
     """
     scene, fine = film.scene, _finite(film).cpu()
     spills, splits = torch.zeros_like(fine), torch.zeros_like(fine)
@@ -73,7 +78,25 @@ def events(film: Trajectory) -> dict[str, Tensor]:
         spacing = float((scene.mass[ptr[b]] / WATER_DENSITY) ** (1 / scene.dim))
         times = torch.nonzero(fine[:, b]).flatten()
         splits[times, b] = torch.from_numpy(_pieces(position[times][:, rows].numpy(), LINK * spacing) > 1)
-    return {"spills": spills.to(film.device), "splits": splits.to(film.device)}
+    labels = {"spills": spills, "splits": splits, "drained": _share_left(film).cpu() < DRAINED}
+    return {name: (holds & fine).to(film.device) for name, holds in labels.items()}
+
+
+def _share_left(film: Trajectory) -> Tensor:
+    """Share of the free mass that stands in the hull of its rest positions, shape (T, B); 1 for a scene with no free node."""
+    scene, owner = film.scene, film.scene.node_scene.unsqueeze(-1).expand(-1, film.scene.dim)
+    hull = []
+    for side, far in (("amin", torch.inf), ("amax", -torch.inf)):
+        rest = scene.rest_position.masked_fill(~scene.free.unsqueeze(-1), far)
+        hull.append(torch.full_like(scene.gravity, far).scatter_reduce(0, owner, rest, side))
+    offset = scene.script.box_offset[: film.n_frames, scene.node_scene]
+    at = film.position - offset
+    spacing = (scene.mass / WATER_DENSITY).pow(1 / scene.dim).unsqueeze(-1)
+    lower, upper = hull[0][scene.node_scene] - 0.5 * spacing, hull[1][scene.node_scene] + 0.5 * spacing
+    inside = ((at >= lower) & (at <= upper)).all(-1)
+    mass = torch.where(scene.free, scene.mass, 0.0).to(torch.float64)
+    total = group_sum(mass, scene.scene_ptr)
+    return torch.where(total > 0, group_sum(inside * mass, scene.scene_ptr) / total, 1.0)
 
 
 def _pieces(x: np.ndarray, link: float) -> np.ndarray:

@@ -32,6 +32,11 @@ VISCOSITY = {"train": (1e-3, 1e-2), "material": (2e-2, 5e-2)}
 """Kinematic viscosity, drawn log-uniformly [m²/s]."""
 TILT_DEGREES = {"train": (0.0, 6.0), "material": (12.0, 18.0)}
 """Angle of gravity to the vertical, either way [°]."""
+TILT = {
+    "train": (-math.radians(TILT_DEGREES["train"][1]), math.radians(TILT_DEGREES["train"][1])),
+    "material": (math.radians(TILT_DEGREES["material"][0]), math.radians(TILT_DEGREES["material"][1])),
+}
+"""What siblings draw a tilt from [rad]: either way, or, where that would leave the split's range, to one side."""
 SCALE = {"train": (1.0, 1.0), "more": (1.5, 2.0)}
 """Factor on the tank's width and height, and on the fluid's."""
 JITTER = 0.05
@@ -164,8 +169,6 @@ def draw_scene(
 def build(domain: str, d: Draft, viscosity: float, tilt: float, n_frames: int, frame: float) -> Trajectory:
     """Turn a draft into a scene at rest, its top open and its other sides no-slip."""
     x = _particles(d)
-    gravity = np.zeros(d.dim)
-    gravity[0], gravity[-1] = GRAVITY * math.sin(tilt), -GRAVITY * math.cos(tilt)
     wall = torch.full((d.dim, 2), int(Wall.NO_SLIP))
     wall[-1, 1] = Wall.OPEN
     time = np.arange(n_frames) * frame
@@ -182,7 +185,7 @@ def build(domain: str, d: Draft, viscosity: float, tilt: float, n_frames: int, f
         mass=WATER_DENSITY * d.spacing**d.dim,
         bounds=torch.tensor(np.stack([np.zeros(d.dim), d.size]), dtype=torch.float32),
         wall=wall,
-        gravity=torch.tensor(gravity, dtype=torch.float32),
+        gravity=torch.tensor(tilted_gravity(tilt, d.dim), dtype=torch.float32),
         parameters={"viscosity": viscosity, "tilt": tilt},
         n_frames=n_frames,
         obstacle_kind=torch.tensor([int(k) for k in kinds]),
@@ -191,6 +194,13 @@ def build(domain: str, d: Draft, viscosity: float, tilt: float, n_frames: int, f
         box_offset=torch.tensor(offset, dtype=torch.float32),
     )
     return Trajectory(scene, position.unsqueeze(0), torch.zeros_like(position).unsqueeze(0))
+
+
+def tilted_gravity(tilt: float, dim: int) -> Floats:
+    """Acceleration of free fall [m/s²], shape (D,), at an angle to the vertical [rad]."""
+    gravity = np.zeros(dim)
+    gravity[0], gravity[-1] = GRAVITY * math.sin(tilt), -GRAVITY * math.cos(tilt)
+    return gravity
 
 
 def _rows(values: tuple[Floats, ...], dim: int) -> torch.Tensor:

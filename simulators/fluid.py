@@ -21,10 +21,11 @@ from ..contracts.card import ModelCard
 from ..contracts.domain import Domain, PhysicsCheck, Recipe
 from ..contracts.errors import MisuseError
 from ..contracts.model import Stepper
-from ..contracts.scene import Script
+from ..contracts.scene import Scene, Script
 from ..contracts.seeds import stream
+from ..contracts.siblings import Ranges
 from ..contracts.trajectory import Frame, Trajectory, stack
-from ._fluid_scenes import FAMILIES, draw_scene, paddle_tank
+from ._fluid_scenes import FAMILIES, TILT, VISCOSITY, draw_scene, paddle_tank, tilted_gravity
 from ._sph import SphSettings, SphSolver, SphState, settings_for, solver_card
 
 SOUND_SPEED = 30.0
@@ -83,6 +84,8 @@ class Fluid(Domain):
     families: ClassVar[tuple[str, ...]] = tuple(FAMILIES)
     parameter_units: ClassVar[dict[str, str]] = {"viscosity": "m²/s", "tilt": "rad"}
 
+    parameter_ranges: ClassVar[Ranges] = {"viscosity": VISCOSITY, "tilt": TILT}
+
     def recipe(self, size: str) -> Recipe:
         """xs, s, m in 2D (about 60, 250, 1000 particles a scene), l in 3D (about 2500)."""
         if size not in RECIPES:
@@ -94,6 +97,15 @@ class Fluid(Domain):
         self.check_split(split, index)
         rng = stream(root_seed, self.name, split, index)
         return draw_scene(self.name, recipe, split, index, rng, self.frame_interval)
+
+    def with_parameter(self, scene: Scene, name: str, value: float) -> Scene:
+        """See Domain; a tilt turns gravity."""
+        changed = super().with_parameter(scene, name, value)
+        if name != "tilt":
+            return changed
+        return dataclasses.replace(
+            changed, gravity=torch.tensor(tilted_gravity(value, scene.dim), dtype=torch.float32)[None]
+        )
 
     def reference(self, recipe: Recipe, device: str = "cpu") -> FluidSolver:
         """δ-SPH at the recipe's spacing."""

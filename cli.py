@@ -176,6 +176,8 @@ def _generate(verbs: Any) -> None:
     made.add_argument("domain", metavar="DOMAIN")
     made.add_argument("--track", required=True, metavar="T")
     _folder(made, "--out", "data go to DIR/DOMAIN")
+    what = "trajectories of one start that differ in one parameter or in the script (default: 1)"
+    made.add_argument("--siblings", type=_count, default=1, metavar="K", help=what)
     made.add_argument("--workers", type=_count, default=1, metavar="N", help="processes that simulate (default: 1)")
     _device(made)
 
@@ -187,7 +189,7 @@ def do_generate(args: argparse.Namespace) -> Answer:
 
     with progress_bar(args.watched) as tell:
         folder = generate(
-            args.domain, track(args.track), args.out, workers=args.workers, device=args.device,
+            args.domain, track(args.track), args.out, siblings=args.siblings, workers=args.workers, device=args.device,
             progress=lambda done, total: tell(f"generate {args.domain}", done, total),
         )  # fmt: skip
     data = {"folder": str(folder), "manifest": manifest_hash(folder)}

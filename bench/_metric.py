@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from ..contracts import Domain, MisuseError, Trajectory, registry
+from ..contracts.card import knows
 
 Curve = Callable[[Trajectory, Trajectory, Domain], Tensor]
 Parts = Callable[[Trajectory, Trajectory, Domain], dict[str, Tensor]]
@@ -61,7 +62,7 @@ def metric(name: str) -> Metric:
 def metrics_for(domain: str) -> list[Metric]:
     """All metrics that are defined for a kind of physics, by name."""
     every = [metric(name) for name in registry.names("bench.metrics")]
-    return [m for m in every if "*" in m.domains or domain in m.domains]
+    return [m for m in every if knows(m.domains, domain)]
 
 
 def every_metric() -> list[Metric]:

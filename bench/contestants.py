@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..contracts import Domain, MisuseError, Model, Recipe, registry
+from ..contracts.card import knows
 
 REFERENCE = "reference"
 """Name under which the reference simulator is asked for."""
@@ -36,7 +37,7 @@ def surrogate_names(domain: str) -> list[str]:
     fits = []
     for name in registry.names("surrogates"):
         file = registry.module("surrogates", name, "model")
-        if hasattr(file, "DOMAINS") and ("*" in file.DOMAINS or domain in file.DOMAINS):
+        if hasattr(file, "DOMAINS") and knows(file.DOMAINS, domain):
             fits.append(name)
     return fits
 

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .errors import MisuseError
+
+
+def knows(domains: Sequence[str], domain: str) -> bool:
+    """Whether what states these domains (a card, a model's file, a metric) knows a kind of physics; "*" knows all."""
+    return "*" in domains or domain in domains
+
 
 KINDS = ("reference", "ladder", "baseline", "specialist", "generalist", "hybrid")
 

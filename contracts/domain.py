@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +11,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from . import siblings as sibling
 from .errors import MisuseError
 from .model import Stepper
+from .scene import Scene
+from .seeds import stream
+from .siblings import PLAIN, Ranges, Variation
 from .trajectory import Trajectory, stack
 
 SPLITS = ("train", "valid", "test", "more", "material", "shape", "long")
@@ -73,6 +78,8 @@ class Domain(ABC):
     families: ClassVar[tuple[str, ...]]
     parameter_units: ClassVar[dict[str, str]]
     """Hidden parameters and their units."""
+    parameter_ranges: ClassVar[Ranges] = {}
+    """What siblings may vary: by parameter and split, the range of its values. A parameter without one is never varied."""
 
     @abstractmethod
     def recipe(self, size: str) -> Recipe:
@@ -120,11 +127,50 @@ class Domain(ABC):
         if index < 0:
             raise MisuseError(f"trajectory index is {index}; it must be 0 or more")
 
+    def with_parameter(self, scene: Scene, name: str, value: float) -> Scene:
+        """One scene with one parameter changed, and all that follows from it (a domain whose gravity or masses do overrides
+        this). Nothing that shows in frame 0 may change."""
+        changed = torch.full_like(scene.parameters[name], value)
+        return dataclasses.replace(scene, parameters={**scene.parameters, name: changed})
+
+    def sample_sibling(
+        self, recipe: Recipe, split: str, index: int, variant: int, root_seed: int
+    ) -> tuple[Trajectory, Variation]:
+        """Sibling `variant` of scene `index`: frame 0 as `sample_start` gives it, and what differs from sibling 0.
+
+        Raises MisuseError for a negative variant, and where nothing about the scene can vary.
+        """
+        if variant < 0:
+            raise MisuseError(f"sibling {variant} of scene {index}; it must be 0 or more")
+        start = self.sample_start(recipe, split, index, root_seed)
+        if variant == 0:
+            return start, PLAIN
+        taken: list[Variation] = []
+        for k in range(1, variant + 1):
+            rng = stream(root_seed, self.name, split, index, k)
+            taken.append(sibling.draw(start.scene, split, self.parameter_ranges, rng, taken))
+        variation = taken[-1]
+        if variation.varied in start.scene.parameters:
+            scene = self.with_parameter(start.scene, variation.varied, variation.value)
+        else:
+            scene = sibling.with_script_changed(start.scene, variation)
+        return dataclasses.replace(start, scene=scene), variation
+
     def simulate(
-        self, recipe: Recipe, split: str, indices: Sequence[int], root_seed: int, device: str = "cpu"
+        self,
+        recipe: Recipe,
+        split: str,
+        indices: Sequence[int],
+        root_seed: int,
+        device: str = "cpu",
+        siblings: int = 1,
     ) -> Trajectory:
-        """Truth from frame 0 for some trajectories of a split, as one batch on the CPU: stored trajectories are made so."""
-        start = stack([self.sample_start(recipe, split, i, root_seed) for i in indices]).to(device)
+        """Truth from frame 0 for some trajectories of a split, as one batch on the CPU: stored trajectories are made so.
+
+        With siblings, trajectory j is sibling j mod `siblings` of scene j div `siblings`.
+        """
+        starts = [self.sample_sibling(recipe, split, *divmod(j, siblings), root_seed)[0] for j in indices]
+        start = stack(starts).to(device)
         with torch.no_grad():
             film = self.reference(recipe, device).rollout(start, recipe.n_frames(split) - 1)
         return start.followed_by(film).with_divergence().to("cpu")

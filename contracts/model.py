@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from ._ragged import counts
-from .card import ModelCard
+from .card import ModelCard, knows
 from .errors import MisuseError
 from .scene import Scene, Script
 from .trajectory import Frame, Trajectory, from_frames
@@ -42,7 +42,7 @@ class Model(ABC):
             raise MisuseError(f"{name}: asked for {n_frames} frames; ask for at least 1")
         if past.n_frames < self.card.history:
             raise MisuseError(f"{name} reads {self.card.history} frames of history; the past has {past.n_frames}")
-        if "*" not in self.card.domains and past.scene.domain not in self.card.domains:
+        if not knows(self.card.domains, past.scene.domain):
             raise MisuseError(f"{name} continues {', '.join(self.card.domains)}; the film is of {past.scene.domain}")
         if bool((counts(past.scene.scene_ptr) == 0).any()):
             raise MisuseError(f"{name}: a scene has no nodes; each needs at least 1")

@@ -3,11 +3,15 @@
 generate → out/DOMAIN/{dataset.json, manifest.jsonl, stats.json, costs.jsonl, train-00000-of-00001.h5, …}
 verify     proves a folder sound, or says what is wrong with it
 load       reads a whole split as one batch; Windows cuts training windows from it on its device
+events     the simulator's labels of a split; siblings says which of its trajectories share a start, and how they differ
 """
 
+from ._film import Sibling as Sibling
+from ._film import events as events
 from ._film import load as load
 from ._film import read as read
 from ._film import save as save
+from ._film import siblings as siblings
 from ._generate import generate as generate
 from ._manifest import manifest_hash as manifest_hash
 from ._statistics import FieldStatistics as FieldStatistics

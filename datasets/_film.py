@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from ..contracts import CheckFailed, MisuseError, Trajectory, stack
+from ..contracts.siblings import Variation
 from ._files import TMP, publish, sha256_file
 from ._manifest import MANIFEST, Entry, read_manifest
 from ._plan import Plan, read_plan
-from ._record import film_of, records_of
-from ._shard import ShardWriter, index_of, mismatch, opened, records, require_sound
+from ._record import Record, events_of, film_of, records_of
+from ._shard import Place, Row, ShardWriter, index_of, mismatch, opened, records, require_sound
 from ._untrusted import require_harmless
 
 
@@ -25,6 +28,34 @@ def load(folder: str | Path, split: str, device: str | torch.device = "cpu") -> 
     folder = Path(folder)
     films = [film for path in _finished(folder, read_plan(folder), split) for film in _films(path)]
     return stack(films).to(device)
+
+
+def events(folder: str | Path, split: str) -> dict[str, Tensor]:
+    """The labels of a split as its simulator gave them, each (T, B), bool: scene b as `load` has it, frames from 0 on.
+
+    Raises as `load` does.
+    """
+    folder = Path(folder)
+    labels = [events_of(record) for path in _finished(folder, read_plan(folder), split) for record in _records(path)]
+    return {name: torch.stack([each[name] for each in labels], dim=1) for name in labels[0]}
+
+
+@dataclass(frozen=True)
+class Sibling:
+    """What one trajectory of a split is among its siblings."""
+
+    group: int
+    """Trajectories of one group share a start."""
+    variant: int
+    """0 is the plain sample; each other differs from it in one thing."""
+    variation: Variation
+
+
+def siblings(folder: str | Path, split: str) -> list[Sibling]:
+    """Who is whose sibling, one entry a scene in the order of `load`. Raises as `load` does."""
+    folder = Path(folder)
+    rows = [row for path in _finished(folder, read_plan(folder), split) for row in _rows(path)]
+    return [Sibling(row["group"], row["variant"], Variation(row["varied"], row["value"])) for row in rows]
 
 
 def _finished(folder: Path, plan: Plan, split: str) -> list[Path]:
@@ -54,8 +85,17 @@ def _require_hash(path: Path, entry: Entry) -> None:
 
 
 def _films(path: Path) -> list[Trajectory]:
+    return [film_of(record) for record in _records(path)]
+
+
+def _records(path: Path) -> list[Record]:
     with opened(path) as file:
-        return [film_of(record) for record in records(file)]
+        return list(records(file))
+
+
+def _rows(path: Path) -> list[Row]:
+    with opened(path) as file:
+        return index_of(file)
 
 
 def save(film: Trajectory, path: str | Path) -> None:
@@ -69,7 +109,7 @@ def save(film: Trajectory, path: str | Path) -> None:
     }
     with ShardWriter(temporary, root) as shard:
         for index, record in enumerate(records_of(film)):
-            shard.add(record, index, seed="")
+            shard.add(record, Place(index), seed="")
     require_sound(temporary)
     publish(temporary, path)
 

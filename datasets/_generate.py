@@ -23,7 +23,7 @@ from ._manifest import MANIFEST, Entry, append, entry_of, hash_of, read_manifest
 from ._plan import CARD, Plan, Shard, make_plan, read_plan, require_same_config, text_of, trajectories_per_shard
 from ._pool import Result, Task, portable, simulated
 from ._record import film_of
-from ._shard import ShardWriter, opened, records, require_sound
+from ._shard import Place, ShardWriter, opened, records, require_sound
 from ._statistics import Accumulator, Statistics, statistics, write_statistics
 
 COSTS = "costs.jsonl"
@@ -64,20 +64,23 @@ def generate(
     out: str | Path,
     *,
     splits: Sequence[str] | None = None,
+    siblings: int = 1,
     workers: int = 1,
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> Path:
     """Simulate a track's data for one domain into `out`/DOMAIN; returns that folder.
 
-    `splits` limits the work to some of the track's splits; `workers` processes simulate, one writes; the data do not
-    depend on their number. `progress(done, total)` is told the trajectories finished. The same call resumes what was
-    killed, and complete data are left untouched.
+    `splits` limits the work to some of the track's splits. Of each start that the track asks for, `siblings` trajectories
+    are made: the plain sample, and others that differ from it in one parameter or in the script. `workers` processes
+    simulate, one writes; the data do not depend on their number. `progress(done, total)` is told the trajectories
+    finished. The same call resumes what was killed, and complete data are left untouched.
 
-    Raises MisuseError, before anything is written, for a split, size, device or number of workers that does not exist
-    and for a folder that holds other data or is in use; and, leaving what is finished, when the disk is full.
+    Raises MisuseError, before anything is written, for a split, size, device or number of workers that does not exist,
+    for siblings of what cannot vary, and for a folder that holds other data or is in use; and, leaving what is finished,
+    when the disk is full.
     """
-    job = _checked(domain, track, Path(out), splits, workers, device, progress)
+    job = _checked(domain, track, Path(out), splits, siblings, workers, device, progress)
     if _is_complete(job):
         if progress:
             total = sum(s.stop - s.first for s in job.shards())
@@ -97,6 +100,7 @@ def _checked(
     track: Track | str,
     out: Path,
     splits: Sequence[str] | None,
+    siblings: int,
     workers: int,
     device: str,
     progress: Progress | None,
@@ -105,10 +109,12 @@ def _checked(
     chosen = track_of(track) if isinstance(track, str) else track
     if workers < 1:
         raise MisuseError(f"{workers} workers; at least 1 is right")
+    if siblings < 1:
+        raise MisuseError(f"{siblings} siblings; at least 1, the plain sample, is right")
     _require_device(device)
     recipe = kind.recipe(chosen.size)
     folder = out / kind.name
-    plan = _planned(kind, chosen, recipe, folder, device)
+    plan = _planned(kind, chosen, recipe, folder, device, siblings)
     asked = plan.splits if splits is None else tuple(dict.fromkeys(splits))
     unknown = [s for s in asked if s not in plan.splits]
     if unknown or not asked:
@@ -124,20 +130,24 @@ def _require_device(device: str) -> None:
         raise MisuseError(f"device {device!r} is not there; cpu always is") from error
 
 
-def _planned(domain: Domain, track: Track, recipe: Recipe, folder: Path, device: str) -> Plan:
+def _planned(domain: Domain, track: Track, recipe: Recipe, folder: Path, device: str, siblings: int) -> Plan:
     """The plan that the folder already follows, or a new one; raises MisuseError when the folder follows another."""
     counts = {s: n for s, n in track.trajectories.items() if n > 0}
     for split in counts:
         domain.check_split(split, 0)
     if (folder / CARD).exists():
         stored = read_plan(folder)
-        asked = make_plan(domain, track, recipe, device, dict.fromkeys(counts, 1))
+        asked = make_plan(domain, track, recipe, device, siblings, dict.fromkeys(counts, 1))
         require_same_config(folder, stored, asked.config)
         return stored
     if (folder / MANIFEST).exists() or any(folder.glob("*.h5")):
         raise MisuseError(f"{folder} holds shards but no {CARD}, so it cannot be resumed; choose another folder")
-    each = {split: trajectories_per_shard(domain, recipe, split, track.root_seed) for split in counts}
-    return make_plan(domain, track, recipe, device, each)
+    each = {split: trajectories_per_shard(domain, recipe, split, track.root_seed, siblings) for split in counts}
+    if siblings > 1:
+        # What cannot vary is told before anything is written: families of scenes take turns.
+        for index in range(len(domain.families)):
+            domain.sample_sibling(recipe, next(iter(counts)), index, 1, track.root_seed)
+    return make_plan(domain, track, recipe, device, siblings, each)
 
 
 def _is_complete(job: _Job) -> bool:
@@ -177,7 +187,7 @@ def _tasks(job: _Job, shards: Sequence[Shard]) -> Iterator[Task]:
     source = portable(job.domain, job.workers)
     for shard in shards:
         for indices in shard.groups():
-            yield Task(source, job.recipe, shard.split, indices, job.track.root_seed, job.device)
+            yield Task(source, job.recipe, shard.split, indices, job.track.root_seed, job.device, job.plan.siblings)
 
 
 def _write_shard(job: _Job, shard: Shard, results: Iterator[Result], done: int, total: int) -> int:
@@ -188,8 +198,8 @@ def _write_shard(job: _Job, shard: Shard, results: Iterator[Result], done: int, 
             if job.progress:
                 job.progress(done, total)
             result = next(results)
-            for index, record in zip(indices, result.records, strict=True):
-                writer.add(record, index, str(job.track.root_seed))
+            for index, record, variation in zip(indices, result.records, result.variations, strict=True):
+                writer.add(record, Place(index, job.plan.siblings, variation), str(job.track.root_seed))
             done += len(indices)
             append_line(job.folder / COSTS, _cost(job, shard, indices, result))
     if job.progress:

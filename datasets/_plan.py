@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,9 +48,14 @@ class Plan:
 
     @property
     def config(self) -> dict[str, Any]:
-        """What decides the data: domain, generator version, recipe, seed, numbers of trajectories."""
+        """What decides the data: domain, generator version, recipe, seed, numbers of scenes and siblings."""
         config: dict[str, Any] = self.card["config"]
         return config
+
+    @property
+    def siblings(self) -> int:
+        """Trajectories that share a start; 1 when there are no siblings."""
+        return int(self.config["siblings"])
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -69,8 +75,13 @@ class Plan:
         return {"split": split, **{n: self.card[n] for n in names}, "config": canonical(self.config)}
 
 
-def make_plan(domain: Domain, track: Track, recipe: Recipe, device: str, per_shard: Mapping[str, int]) -> Plan:
-    """The plan of a track's data for one domain; `per_shard` is the number of trajectories a shard of each split."""
+def make_plan(
+    domain: Domain, track: Track, recipe: Recipe, device: str, siblings: int, per_shard: Mapping[str, int]
+) -> Plan:
+    """The plan of a track's data for one domain; `per_shard` is the number of trajectories a shard of each split.
+
+    The track's numbers are those of starts, each of which has `siblings` trajectories.
+    """
     config = {
         "domain": domain.name,
         "generator_version": domain.version,
@@ -81,9 +92,12 @@ def make_plan(domain: Domain, track: Track, recipe: Recipe, device: str, per_sha
         "root_seed": track.root_seed,
         "device": device.split(":")[0],
         "group": GROUP,
+        "siblings": siblings,
         "trajectories": {s: track.trajectories[s] for s in per_shard},
     }
-    splits = {s: {"trajectories": track.trajectories[s], "trajectories_per_shard": n} for s, n in per_shard.items()}
+    splits = {
+        s: {"trajectories": siblings * track.trajectories[s], "trajectories_per_shard": n} for s, n in per_shard.items()
+    }
     card = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -103,11 +117,12 @@ def make_plan(domain: Domain, track: Track, recipe: Recipe, device: str, per_sha
     return Plan(json.loads(canonical(card)))
 
 
-def trajectories_per_shard(domain: Domain, recipe: Recipe, split: str, root_seed: int) -> int:
-    """Whole groups that keep a shard below SHARD_BYTES, judged by the split's first scene."""
+def trajectories_per_shard(domain: Domain, recipe: Recipe, split: str, root_seed: int, siblings: int) -> int:
+    """Whole groups, and whole families of siblings, that keep a shard below SHARD_BYTES, judged by the split's first scene."""
     scene = domain.sample_start(recipe, split, 0, root_seed).scene
     trajectory_bytes = 2 * 4 * scene.n_nodes * scene.dim * recipe.n_frames(split)
-    return GROUP * min(GROUPS_PER_SHARD, max(1, SHARD_BYTES // (GROUP * trajectory_bytes)))
+    unit = math.lcm(GROUP, siblings)
+    return unit * max(1, min(GROUPS_PER_SHARD * GROUP, SHARD_BYTES // trajectory_bytes) // unit)
 
 
 def text_of(plan: Plan) -> str:
@@ -139,16 +154,19 @@ def _require_whole(path: Path, card: dict[str, Any]) -> None:
         raise MisuseError(f"{path}: its configuration does not match config_sha256; it was edited")
     if not isinstance(splits, dict) or not set(splits) <= set(SPLITS):
         raise MisuseError(f"{path}: its splits are not among {', '.join(SPLITS)}")
+    siblings = config.get("siblings")
+    if not isinstance(siblings, int) or not 0 < siblings <= MAX_TRAJECTORIES:
+        raise MisuseError(f"{path}: its configuration has {siblings!r} siblings; at least 1 is right")
     for split, numbers in splits.items():
         if not isinstance(numbers, dict) or not isinstance(counts := config.get("trajectories"), dict):
             raise MisuseError(f"{path}: split {split} does not say how many trajectories it has")
-        total, each = numbers.get("trajectories"), numbers.get("trajectories_per_shard")
-        if total != counts.get(split) or not isinstance(total, int) or not 0 < total <= MAX_TRAJECTORIES:
-            raise MisuseError(
-                f"{path}: split {split} has {total} trajectories; its configuration has {counts.get(split)}"
-            )
-        if not isinstance(each, int) or each < 1 or each % GROUP:
-            raise MisuseError(f"{path}: split {split} has {each} trajectories a shard; a multiple of {GROUP} is right")
+        total, each, starts = numbers.get("trajectories"), numbers.get("trajectories_per_shard"), counts.get(split)
+        planned = siblings * starts if isinstance(starts, int) else starts
+        if total != planned or not isinstance(total, int) or not 0 < total <= MAX_TRAJECTORIES:
+            raise MisuseError(f"{path}: split {split} has {total} trajectories; its configuration has {planned}")
+        unit = math.lcm(GROUP, siblings)
+        if not isinstance(each, int) or each < 1 or each % unit:
+            raise MisuseError(f"{path}: split {split} has {each} trajectories a shard; a multiple of {unit} is right")
     for name in ("domain", "generator_version", "frame_interval"):
         if card.get(name) != config.get(name):
             raise MisuseError(f"{path}: {name} is {card.get(name)}; its configuration says {config.get(name)}")

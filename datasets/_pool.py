@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import threading
@@ -16,6 +17,7 @@ from multiprocessing import connection, get_context, parent_process
 import torch
 
 from ..contracts import Domain, HedgefoxError, MisuseError, Recipe, registry
+from ..contracts.siblings import PLAIN, Variation
 from ._record import Record, records_of
 
 
@@ -30,6 +32,7 @@ class Task:
     indices: range
     root_seed: int
     device: str
+    siblings: int = 1
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Result:
     """What came of a task, and how long it took [s]."""
 
     records: list[Record]
+    variations: list[Variation]
     seconds: float
 
 
@@ -52,16 +56,32 @@ def portable(domain: Domain, workers: int) -> str | Domain:
     return domain
 
 
-def run(task: Task) -> Result:
-    """Simulate one group. One torch thread: how a sum is cut among threads shows in its last bit."""
-    threads, start = torch.get_num_threads(), time.perf_counter()
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """One torch thread: how a sum is cut among threads shows in its last bit."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        domain = registry.domain(task.domain)
-        film = domain.simulate(task.recipe, task.split, list(task.indices), task.root_seed, task.device)
+        yield
     finally:
         torch.set_num_threads(threads)
-    return Result(records_of(film), time.perf_counter() - start)
+
+
+def run(task: Task) -> Result:
+    """Simulate one group and label it."""
+    start = time.perf_counter()
+    domain, k = registry.domain(task.domain), task.siblings
+    with one_thread():
+        film = domain.simulate(task.recipe, task.split, list(task.indices), task.root_seed, task.device, k)
+        made = records_of(film, domain)
+    variations = [_variation(domain, task, j) for j in task.indices]
+    return Result(made, variations, time.perf_counter() - start)
+
+
+def _variation(domain: Domain, task: Task, trajectory: int) -> Variation:
+    if trajectory % task.siblings == 0:
+        return PLAIN
+    return domain.sample_sibling(task.recipe, task.split, *divmod(trajectory, task.siblings), task.root_seed)[1]
 
 
 def simulated(tasks: Iterable[Task], workers: int) -> Generator[Result, None, None]:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..contracts import NEVER, MisuseError, NodeType, Obstacle, Scene, Script, Trajectory, Wall
+from ..contracts import NEVER, BodyShape, Domain, MisuseError, NodeType, Obstacle, Scene, Script, Trajectory, Wall
 from ..contracts.scene import GROUP_OF, POINTER_OF, POINTS_INTO, SCRIPT_GROUP_OF
 from ..contracts.trajectory import _GROUP_OF as FRAME_GROUP_OF
 
@@ -25,10 +25,21 @@ Array = npt.NDArray[Any]
 
 SCRIPT = "script/"
 """Where the script's arrays lie, below their trajectory."""
-NAMED_BY: Mapping[str, type[IntEnum]] = {"node_type": NodeType, "obstacle_kind": Obstacle, "wall": Wall}
+EVENTS = "events/"
+"""Where the labels of events lie: one array (T,) of zeros and ones for each."""
+NAMED_BY: Mapping[str, type[IntEnum]] = {
+    "node_type": NodeType,
+    "obstacle_kind": Obstacle,
+    "shape_kind": BodyShape,
+    "wall": Wall,
+}
 """Fields that hold the values of an enumeration."""
+WIDTH = {"edges": 2, "faces": 3, "shape_size": 3, "shape_pose": 7, "pose": 7, "twist": 6}
+"""Columns of the arrays whose width does not depend on the space axes."""
 DTYPES = ("<f4", "<f8", "<i8")
 """All that a stored array may be made of."""
+LABEL = "|u1"
+"""What labels are made of."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +50,11 @@ class Record:
     frame_interval: float
     """Time between frames [s]."""
     arrays: Mapping[str, Array]
-    """Frames, scene fields, and the script's arrays under "script/"."""
+    """Frames, scene fields, the script's arrays under "script/", and labels under "events/"."""
     parameters: Mapping[str, Any]
     """Material parameters as numpy scalars."""
     sizes: Mapping[str, int]
-    """Rows of each ragged group: node, edge, face, obstacle, body."""
+    """Rows of each ragged group: node, edge, face, obstacle, body, shape."""
     diverged_at: int
     """First frame that is not finite, or NEVER."""
 
@@ -62,14 +73,27 @@ class Record:
         return value
 
 
-def records_of(film: Trajectory) -> list[Record]:
-    """One record a scene of a film, on the CPU."""
-    return [_record(part) for part in film.to("cpu").split()]
+def records_of(film: Trajectory, domain: Domain | None = None) -> list[Record]:
+    """One record a scene of a film, on the CPU, with the labels of its events when the domain is given."""
+    return [_record(part, {} if domain is None else labels_of(part, domain)) for part in film.to("cpu").split()]
 
 
-def _record(film: Trajectory) -> Record:
+def labels_of(film: Trajectory, domain: Domain) -> dict[str, Array]:
+    """The labels of a lone scene's events as stored, each (T,): of one scene, so that they can be made again from its record."""
+    found = domain.events(film)
+    return {EVENTS + name: _numpy(found[name][:, 0].to(torch.uint8)) for name in sorted(found)}
+
+
+def events_of(record: Record) -> dict[str, Tensor]:
+    """The stored labels by the events' names, each (T,), bool."""
+    labels = {n.removeprefix(EVENTS): x for n, x in record.arrays.items() if n.startswith(EVENTS)}
+    return {name: torch.from_numpy(labels[name]).to(torch.bool) for name in sorted(labels)}
+
+
+def _record(film: Trajectory, labels: Mapping[str, Array]) -> Record:
     scene = film.scene
     arrays = {name: _numpy(x) for name in FRAME_GROUP_OF if (x := getattr(film, name)) is not None}
+    arrays |= labels
     arrays |= {name: _numpy(getattr(scene, name)) for name in GROUP_OF}
     arrays |= {SCRIPT + name: _numpy(getattr(scene.script, name)) for name in SCRIPT_GROUP_OF}
     return Record(
@@ -125,6 +149,11 @@ def check(record: Record) -> None:
         if name in arrays:
             _require_rows(name, arrays[name].shape[:2], (frames, rows[group]))
     _require_script(arrays, rows, frames)
+    for name, array in arrays.items():
+        if name.startswith(EVENTS):
+            _require_label(name, array, frames)
+        if name in WIDTH and array.shape[-1] != WIDTH[name]:
+            raise MisuseError(f"{name} has {array.shape[-1]} columns; {WIDTH[name]} is right")
 
 
 def _require_known(arrays: Mapping[str, Array], required: list[str]) -> None:
@@ -132,6 +161,8 @@ def _require_known(arrays: Mapping[str, Array], required: list[str]) -> None:
     if missing:
         raise MisuseError(f"the array {missing[0]!r} is missing")
     for name, array in arrays.items():
+        if name.startswith(EVENTS):
+            continue
         if name not in required and name not in FRAME_GROUP_OF:
             raise MisuseError(f"the array {name!r} is unknown")
         if array.dtype.str not in DTYPES:
@@ -142,6 +173,13 @@ def _frames(position: Array) -> int:
     if position.ndim != 3 or position.shape[2] not in (2, 3) or 0 in position.shape:
         raise MisuseError(f"position has shape {position.shape}; (frames, nodes, 2 or 3 axes), none zero, is right")
     return int(position.shape[0])
+
+
+def _require_label(name: str, array: Array, frames: int) -> None:
+    if array.dtype.str != LABEL or array.shape != (frames,) or (array > 1).any():
+        raise MisuseError(
+            f"{name} is of type {array.dtype.str} and shape {array.shape}, or neither 0 nor 1; {LABEL} and ({frames},) is right"
+        )
 
 
 def _require_rows(name: str, got: tuple[int, ...], expected: tuple[int, ...]) -> None:

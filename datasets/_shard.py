@@ -1,9 +1,10 @@
 """Shard: an HDF5 file of whole trajectories, written once and byte-identical for equal input.
 
     /                     @format @format_version @domain @units @bounds @frame_interval … @complete (written last)
-    /index                a table: trajectory, index, frames, nodes, diverged_at, crc32
+    /index                a table: trajectory, index, frames, nodes, diverged_at, crc32, group, variant, varied, value
     /traj/000000/         position, velocity (T, N, D), node_type, mass, …  @seed @index @status @diverged_at @n_node …
     /traj/000000/script/  box_offset, obstacle_position, node_position
+    /traj/000000/events/  one array (T,) of zeros and ones for each event, made from the states
     /traj/000000/parameters  one attribute each
 
 No times, random names, paths or variable-length strings go in. The file format is HDF5 1.10's, whose metadata carries
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,10 +24,11 @@ import h5py
 import numpy as np
 
 from ..contracts import NEVER, MisuseError
+from ..contracts.siblings import PLAIN, Variation
 from ._disk import Disk
 from ._files import one_line, writing
 from ._probe import Refused, inspect
-from ._record import SCRIPT, Array, Record
+from ._record import EVENTS, SCRIPT, Array, Record
 
 FORMAT = "hedgefox"
 FORMAT_VERSION = 2
@@ -36,7 +39,28 @@ UNITS = (
     "obstacle_size m; gravity m/s^2; bounds m; script m; frame_interval s"
 )
 _LIBVER = ("v110", "v110")
-_INDEX = np.dtype([(n, "<i8") for n in ("trajectory", "index", "frames", "nodes", "diverged_at", "crc32")])
+_COUNTS = ("trajectory", "index", "frames", "nodes", "diverged_at", "crc32", "group", "variant")
+_INDEX = np.dtype([*((n, "<i8") for n in _COUNTS), ("varied", "S64"), ("value", "<f8")])
+
+Row = dict[str, Any]
+"""One trajectory's row of the index. Siblings share a `group`; `variant` counts them from 0, the plain sample; `varied` and
+`value` are those of `contracts.siblings.Variation`."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a trajectory stands in its split: its number, and among its siblings."""
+
+    index: int
+    siblings: int = 1
+    variation: Variation = PLAIN
+
+    @property
+    def columns(self) -> Row:
+        """Its columns of the index."""
+        group, variant = divmod(self.index, self.siblings)
+        said = {"varied": self.variation.varied, "value": self.variation.value}
+        return {"index": self.index, "group": group, "variant": variant, **said}
 
 
 class ShardWriter:
@@ -46,7 +70,7 @@ class ShardWriter:
     """
 
     def __init__(self, path: Path, root: Mapping[str, str | int | float]) -> None:
-        self._path, self._rows = path, list[tuple[int, ...]]()
+        self._path, self._rows = path, list[tuple[Any, ...]]()
         self._low: list[Array] = []
         self._high: list[Array] = []
         with writing(path):
@@ -58,14 +82,18 @@ class ShardWriter:
     def __enter__(self) -> ShardWriter:
         return self
 
-    def add(self, record: Record, index: int, seed: str) -> None:
-        """Append one trajectory; `index` is its number in its split, `seed` the root seed."""
+    def add(self, record: Record, place: Place, seed: str) -> None:
+        """Append one trajectory; `seed` is the root seed."""
         with writing(self._path):
             group = self._trajectories.create_group(f"{len(self._rows):06d}")
             status = "complete" if record.diverged_at == NEVER else "diverged"
             sizes = {f"n_{name}": size for name, size in record.sizes.items()}
-            _set(group, {"seed": seed, "index": index, "status": status, "diverged_at": record.diverged_at, **sizes})
-            group.create_group("script")
+            _set(
+                group,
+                {"seed": seed, "index": place.index, "status": status, "diverged_at": record.diverged_at, **sizes},
+            )
+            group.create_group(SCRIPT)
+            group.create_group(EVENTS)
             for name, array in record.arrays.items():
                 _create(group, name, array)
             parameters = group.create_group("parameters")
@@ -74,8 +102,8 @@ class ShardWriter:
             self._disk.require_no_error()
         self._low.append(record.arrays["bounds"][0, 0])
         self._high.append(record.arrays["bounds"][0, 1])
-        row = (len(self._rows), index, record.n_frames, record.sizes["node"], record.diverged_at, record.crc32())
-        self._rows.append(row)
+        row = {"trajectory": len(self._rows), **facts(record), **place.columns}
+        self._rows.append(tuple(row[name].encode() if name == "varied" else row[name] for name in _INDEX.names or ()))
 
     def _finish(self) -> None:
         table = np.array(self._rows, dtype=_INDEX)
@@ -147,12 +175,13 @@ def _plain(value: Any) -> Any:
     return value.decode(errors="replace") if isinstance(value, bytes) else value.tolist()
 
 
-def index_of(file: Any) -> list[dict[str, int]]:
+def index_of(file: Any) -> list[Row]:
     """The rows of `/index`; raises MisuseError when it is not the table that this version writes."""
     table = file["index"][()]
     if table.dtype != _INDEX or table.ndim != 1:
         raise MisuseError(f"/index has columns {table.dtype.names}; {', '.join(_INDEX.names or ())} is right")
-    return [dict(zip(_INDEX.names or (), row.tolist(), strict=True)) for row in table]
+    rows = [dict(zip(_INDEX.names or (), row.tolist(), strict=True)) for row in table]
+    return [{**row, "varied": row["varied"].decode(errors="replace")} for row in rows]
 
 
 def records(file: Any) -> Iterator[Record]:
@@ -167,9 +196,10 @@ def records(file: Any) -> Iterator[Record]:
 
 def _record(file: Any, group: Any) -> Record:
     things = dict(group.items())
-    script, parameters = things.pop("script"), things.pop("parameters")
+    script, events, parameters = things.pop("script"), things.pop("events"), things.pop("parameters")
     arrays = {name: data[()] for name, data in things.items()}
     arrays |= {SCRIPT + name: data[()] for name, data in script.items()}
+    arrays |= {EVENTS + name: data[()] for name, data in events.items()}
     found = dict(group.attrs.items())
     return Record(
         domain=file.attrs["domain"].decode(),
@@ -181,15 +211,19 @@ def _record(file: Any, group: Any) -> Record:
     )
 
 
-def mismatch(record: Record, row: Mapping[str, int]) -> str | None:
-    """What a trajectory and its row of the index disagree on, or None."""
-    found = {
+def facts(record: Record) -> dict[str, int]:
+    """The columns of the index that follow from the trajectory itself."""
+    return {
         "frames": record.n_frames,
         "nodes": record.sizes["node"],
         "diverged_at": record.diverged_at,
         "crc32": record.crc32(),
     }
-    for name, value in found.items():
+
+
+def mismatch(record: Record, row: Mapping[str, Any]) -> str | None:
+    """What a trajectory and its row of the index disagree on, or None."""
+    for name, value in facts(record).items():
         if row[name] != value:
             return f"trajectory {row['trajectory']}: {name} is {value}; the index says {row[name]}"
     return None

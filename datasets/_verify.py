@@ -6,20 +6,22 @@ against it: the manifest of a folder from elsewhere is from elsewhere too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..contracts import NEVER, HedgefoxError, MisuseError, NodeType
+from ..contracts import NEVER, Domain, HedgefoxError, MisuseError, NodeType, Trajectory, registry
 from ..contracts.trajectory import _GROUP_OF as FRAME_GROUP_OF
 from ._files import TMP, read_lines, sha256_file
 from ._manifest import MANIFEST, Entry, hash_of, read_manifest, seeds_of
 from ._plan import CARD, Plan, Shard, read_plan
-from ._record import Record, film_of
+from ._pool import one_thread
+from ._record import EVENTS, Record, film_of, labels_of
 from ._shard import attributes, index_of, mismatch, opened, records
+from ._siblings import Family
 from ._statistics import STATS, Accumulator, difference, statistics
 from ._untrusted import probe
 
@@ -38,11 +40,15 @@ class Problem:
     """What is wrong, in one line."""
 
 
-def verify(folder: str | Path) -> list[Problem]:
+def verify(folder: str | Path, domain: Domain | None = None) -> list[Problem]:
     """Everything that is wrong with a dataset; an empty list when it is sound.
 
     Covers hashes and lengths, format version, configuration, manifest and index, missing and extra shards, finiteness,
-    frames that stand still, and stats.json against the data. Raises MisuseError when there is no such folder.
+    frames that stand still, siblings that differ in nothing or in more than they say, labels of events against the states,
+    and stats.json against the data. Labels are made again by `domain`, by default the one of the data's name; they are left
+    alone where this hedgefox has no such domain, or another generator version of it.
+
+    Raises MisuseError when there is no such folder, or the domain is not that of the data.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -57,11 +63,21 @@ def verify(folder: str | Path) -> list[Problem]:
         return [Problem(MANIFEST, str(error))]
     problems = list(_names(folder, plan, entries))
     accumulator = Accumulator(plan.card.get("parameter_units", {}))
-    problems += _shards(folder, plan, entries, accumulator)
+    problems += _shards(folder, plan, entries, accumulator, _labeller(plan, domain))
     # Statistics of data that are not there or not right cannot match, and saying so again helps nobody.
     if not problems:
         problems += _statistics_problems(folder, plan, entries, accumulator)
     return problems
+
+
+def _labeller(plan: Plan, given: Domain | None) -> Domain | None:
+    """Who can make the labels of these data again, if anybody."""
+    name = plan.config["domain"]
+    if given is not None and given.name != name:
+        raise MisuseError(f"the data are of domain {name!r}; the domain given is {given.name!r}")
+    if given is None and name in registry.names("simulators"):
+        given = registry.domain(name)
+    return given if given is not None and given.version == plan.config["generator_version"] else None
 
 
 def _names(folder: Path, plan: Plan, entries: list[Entry]) -> Iterator[Problem]:
@@ -86,7 +102,9 @@ def _names(folder: Path, plan: Plan, entries: list[Entry]) -> Iterator[Problem]:
         yield Problem(path.name, "an interrupted generate left it; the same command removes it")
 
 
-def _shards(folder: Path, plan: Plan, entries: list[Entry], accumulator: Accumulator) -> list[Problem]:
+def _shards(
+    folder: Path, plan: Plan, entries: list[Entry], accumulator: Accumulator, labeller: Domain | None
+) -> list[Problem]:
     planned = {shard.name: shard for split in plan.splits for shard in plan.shards(split)}
     problems: list[Problem] = []
     sound: list[Shard] = []
@@ -98,7 +116,7 @@ def _shards(folder: Path, plan: Plan, entries: list[Entry], accumulator: Accumul
         else:
             problems.append(Problem(entry.path, what))
     for shard, refused in zip(sound, probe([folder / s.name for s in sound]), strict=True):
-        found = [refused] if refused else _contents(folder / shard.name, plan, shard, accumulator)
+        found = [refused] if refused else _contents(folder / shard.name, plan, shard, accumulator, labeller)
         problems += [Problem(shard.name, what) for what in found]
     return problems
 
@@ -119,9 +137,10 @@ def _entry_problem(folder: Path, plan: Plan, shard: Shard, entry: Entry) -> str 
     return None
 
 
-def _contents(path: Path, plan: Plan, shard: Shard, accumulator: Accumulator) -> list[str]:
+def _contents(path: Path, plan: Plan, shard: Shard, accumulator: Accumulator, labeller: Domain | None) -> list[str]:
     """What is wrong inside a shard; at most one thing a trajectory."""
     problems: list[str] = []
+    family = Family(plan.siblings)
     try:
         with opened(path) as file:
             problems += _header(attributes(file), plan, shard)
@@ -129,8 +148,9 @@ def _contents(path: Path, plan: Plan, shard: Shard, accumulator: Accumulator) ->
             if [row["index"] for row in rows] != list(range(shard.first, shard.stop)):
                 problems.append(f"its index does not list the trajectories {shard.first} to {shard.stop - 1}")
             for row, record in zip(rows, records(file), strict=True):
-                film = film_of(record)
-                what = mismatch(record, row) or _data(record, f"trajectory {row['trajectory']}")
+                film, where = film_of(record), f"trajectory {row['trajectory']}"
+                what = mismatch(record, row) or _said(where, _data(record) or family.problem(record, row))
+                what = what or _said(where, _labels(record, film, labeller))
                 if what:
                     problems.append(what)
                 elif shard.split == "train":
@@ -140,19 +160,40 @@ def _contents(path: Path, plan: Plan, shard: Shard, accumulator: Accumulator) ->
     return problems
 
 
+def _said(where: str, what: str | None) -> str | None:
+    return f"{where}: {what}" if what else None
+
+
+def _labels(record: Record, film: Trajectory, labeller: Domain | None) -> str | None:
+    """Where the stored labels of events are not those that the states give."""
+    if labeller is None:
+        return None
+    try:
+        with one_thread():
+            right = labels_of(film, labeller)
+    except Exception as error:  # the states come from elsewhere: whatever a domain makes of them is a finding
+        return f"its events cannot be made again: {type(error).__name__}: {error}"
+    stored = {name: array for name, array in record.arrays.items() if name.startswith(EVENTS)}
+    if set(stored) != set(right):
+        return (
+            f"it has labels of {', '.join(sorted(stored)) or 'nothing'}; {', '.join(sorted(right)) or 'none'} is right"
+        )
+    for name, label in right.items():
+        if not np.array_equal(stored[name], label):
+            frame = int((stored[name] != label).argmax())
+            return f"{name} is {stored[name][frame]} at frame {frame}; the states give {label[frame]}"
+    return None
+
+
 def _header(found: dict[str, Any], plan: Plan, shard: Shard) -> Iterator[str]:
     for name, value in plan.root_attributes(shard.split).items():
         if found.get(name) != value:
             yield f"its {name} is {found.get(name)!r}; {CARD} says {value!r}"
 
 
-def _data(record: Record, where: str) -> str | None:
+def _data(record: Record) -> str | None:
     """The first thing wrong with the numbers of a trajectory."""
-    checks: tuple[Callable[[Record], str | None], ...] = (_not_finite, _stands_still)
-    for check in checks:
-        if what := check(record):
-            return f"{where}: {what}"
-    return None
+    return _not_finite(record) or _stands_still(record)
 
 
 def _not_finite(record: Record) -> str | None:

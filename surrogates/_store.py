@@ -15,6 +15,7 @@ from safetensors.torch import save as to_bytes
 
 from .. import datasets
 from ..contracts import MisuseError, ModelCard, Track, registry
+from ..contracts.card import knows
 from ._base import Data, Run, Setting, Surrogate
 from ._files import write, write_json
 
@@ -36,7 +37,7 @@ def create(name: str, domain: str, *, size: str, seed: int, **settings: Setting)
 def _fitting(name: str, domain: str) -> ModuleType:
     """The file of a model that continues the domain; raises MisuseError when it does not."""
     file = module(name)
-    if "*" not in file.DOMAINS and domain not in file.DOMAINS:
+    if not knows(file.DOMAINS, domain):
         raise MisuseError(f"{name} continues {', '.join(file.DOMAINS)}; it knows nothing of {domain}")
     return file
 

@@ -36,17 +36,17 @@ class Slow(Ballistic):
     """Ballistic, with time for a kill inside every group."""
 
     def simulate(
-        self, recipe: Recipe, split: str, indices: Sequence[int], root_seed: int, device: str = "cpu"
+        self, recipe: Recipe, split: str, indices: Sequence[int], root_seed: int, device: str = "cpu", siblings: int = 1
     ) -> Trajectory:
         time.sleep(0.003)
-        return super().simulate(recipe, split, indices, root_seed, device)
+        return super().simulate(recipe, split, indices, root_seed, device, siblings)
 
 
 class Deadly(Ballistic):
     """Ballistic, whose simulator takes its process down with it."""
 
     def simulate(
-        self, recipe: Recipe, split: str, indices: Sequence[int], root_seed: int, device: str = "cpu"
+        self, recipe: Recipe, split: str, indices: Sequence[int], root_seed: int, device: str = "cpu", siblings: int = 1
     ) -> Trajectory:
         os._exit(9)
 

@@ -92,7 +92,7 @@ def edit_json(path: Path, change: Callable[[Any], object]) -> None:
         (lambda m: m[0].update(trajectories=12), TRAIN, "trajectories is 12; 11 is right"),
         (lambda m: m[0].update(split="test"), TRAIN, "split is test; train is right"),
         (lambda m: m[0]["seeds"].update(root=1), TRAIN, "seeds is"),
-        (lambda m: m[0].update(format_version=2), "manifest.jsonl", "format version is 2; this hedgefox reads version 1"),
+        (lambda m: m[0].update(format_version=1), "manifest.jsonl", "format version is 1; this hedgefox reads version 2"),
         (lambda m: m[0].update(path="../" + TRAIN), "manifest.jsonl", "not a plain file name"),
         (lambda m: m[0].update(bytes="many"), "manifest.jsonl", "bytes is 'many', which is no int"),
         (lambda m: m[0].pop("seeds"), "manifest.jsonl", "does not have the fields"),
@@ -143,7 +143,7 @@ def test_a_torn_manifest(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda c: c.update(format_version=9), "format version is 9; this hedgefox reads version 1"),
+        (lambda c: c.update(format_version=9), "format version is 9; this hedgefox reads version 2"),
         (lambda c: c.update(format="other"), "format 'hedgefox'"),
         (lambda c: c["config"].update(root_seed=3), "was edited"),
         (lambda c: c["splits"]["train"].update(trajectories=3), "train has 3 trajectories"),
@@ -203,7 +203,7 @@ def rehash(folder: Path) -> None:
     ("change", "says"),
     [
         (lambda f: f["traj/000002/position"].__setitem__((3, 0, 0), 0.25), "trajectory 2: crc32"),
-        (lambda f: f.attrs.__setitem__("format_version", 2), "format version is 2; this hedgefox reads version 1"),
+        (lambda f: f.attrs.__setitem__("format_version", 1), "format version is 1; this hedgefox reads version 2"),
         (lambda f: f.attrs.__setitem__("generator_version", 2), "its generator_version is 2; dataset.json says 1"),
         (lambda f: f.attrs.__delitem__("complete"), "not written to its end"),
         (lambda f: f["traj"].move("000002", "000099"), "/traj holds 11, or under other names"),
@@ -237,9 +237,15 @@ def test_a_wrongly_hashed_shard_is_never_opened(folder: Path, monkeypatch: pytes
 def broken(spoil: Callable[[Trajectory], Trajectory]) -> Domain:
     class Broken(Ballistic):
         def simulate(
-            self, recipe: Recipe, split: str, indices: Sequence[int], root_seed: int, device: str = "cpu"
+            self,
+            recipe: Recipe,
+            split: str,
+            indices: Sequence[int],
+            root_seed: int,
+            device: str = "cpu",
+            siblings: int = 1,
         ) -> Trajectory:
-            return spoil(super().simulate(recipe, split, indices, root_seed, device))
+            return spoil(super().simulate(recipe, split, indices, root_seed, device, siblings))
 
     return Broken()
 

@@ -239,3 +239,48 @@ def test_a_frame_that_is_not_finite_has_no_field_and_no_events() -> None:
     assert bool(torch.isnan(field[0, 1]).all())
     assert torch.equal(field[0, 0], DOMAIN.observable(film)[0, 0])
     assert not bool(DOMAIN.events(broken)["splits"][0, 1])
+
+
+def test_events_see_a_tank_drain() -> None:
+    """Fluid moved out of where it started, a tenth at a time: drained from the frame in which less than half is left."""
+    start = DOMAIN.sample_start(XS, "test", 0, 3).frames(0, 1)
+    n = start.scene.n_nodes
+    moved = [start.position[0].clone() for _ in range(11)]
+    for k, x in enumerate(moved):
+        x[: round(k * n / 10), 1] += 5.0
+    film = dataclasses.replace(start, position=torch.stack(moved), velocity=torch.zeros(11, n, 2))
+    share = [1 - round(k * n / 10) / n for k in range(11)]
+    assert DOMAIN.events(film)["drained"][:, 0].tolist() == [s < 0.5 for s in share]
+    # The region goes with the tank: a tank that moves as one has lost nothing.
+    script = film.scene.script
+    carried = dataclasses.replace(script, box_offset=script.box_offset + 5.0)
+    together = dataclasses.replace(film, position=film.position[:1] + 5.0, velocity=film.velocity[:1])
+    assert bool(DOMAIN.events(together)["drained"][0, 0])
+    assert not bool(
+        DOMAIN.events(dataclasses.replace(together, scene=film.scene.with_script(carried)))["drained"][0, 0]
+    )
+
+
+def test_some_sampled_scene_drains_and_some_does_not() -> None:
+    long = dataclasses.replace(XS, horizon=60)
+    ends = DOMAIN.events(DOMAIN.simulate(long, "test", [0, 1], root_seed=3).frames(55, 56))["drained"][0]
+    assert ends.tolist() == [True, False], "a column collapses, a pool stays"
+
+
+def test_siblings_of_a_fluid_turn_gravity_with_the_tilt_or_change_viscosity_or_the_shaking() -> None:
+    seen = set()
+    for index, variant in ((0, 1), (0, 2), (0, 3), (2, 1), (2, 2), (2, 3), (2, 4)):
+        plain = DOMAIN.sample_start(XS, "test", index, 3)
+        other, variation = DOMAIN.sample_sibling(XS, "test", index, variant, 3)
+        seen.add(variation.varied)
+        assert torch.equal(plain.position, other.position)
+        g, h = plain.scene.gravity[0], other.scene.gravity[0]
+        assert float(h.norm()) == pytest.approx(9.81, rel=1e-6)
+        if variation.varied == "tilt":
+            assert float(torch.atan2(h[0], -h[1])) == pytest.approx(variation.value, abs=1e-6)
+            low, high = scenes.TILT["train"]
+            assert low <= variation.value <= high
+        else:
+            assert torch.equal(g, h)
+    assert seen >= {"tilt", "viscosity"}
+    assert seen & {"script scale", "script delay"}

@@ -83,7 +83,7 @@ CRAFTED: dict[str, tuple[Change, str]] = {
     "huge chunk": (big_chunk, "/trap declares 1073741824 bytes in a file of"),
     "many": (many, "bytes of data in a file of"),
     "format": (lambda f: f.attrs.__setitem__("format", np.bytes_("other")), "format is .*'hedgefox' is right"),
-    "version": (lambda f: f.attrs.__setitem__("format_version", 2), "format version is 2; this hedgefox reads version 1"),
+    "version": (lambda f: f.attrs.__setitem__("format_version", 1), "format version is 1; this hedgefox reads version 2"),
     "incomplete": (lambda f: f.attrs.__delitem__("complete"), "not written to its end"),
 }  # fmt: skip
 

@@ -85,7 +85,7 @@ def fitted_pose(local: Tensor, position: Tensor, mass: Tensor, body_id: Tensor) 
         min over R, c of Σ m_i |c + R l_i - x_i|²     for every body (Kabsch 1976, by singular values, det R = 1)
 
     local (N, 3) [m] in the bodies' frames, position (..., N, 3) [m], mass (N,) [kg], body_id (N,), every node with a body and
-    every body with a node. float64 inside. Nodes on one line leave the turn about it open; it is then any one.
+    every body with a node. float64 inside. NaN for a body with a node that is not finite. Nodes on one line leave the turn about it open; it is then any one.
     """
     n_bodies, weight = int(body_id.max()) + 1, mass.to(torch.float64).unsqueeze(-1)
 
@@ -97,8 +97,11 @@ def fitted_pose(local: Tensor, position: Tensor, mass: Tensor, body_id: Tensor) 
     arm, place = local.to(torch.float64), position.to(torch.float64)
     arm_centre, centre = mean(arm), mean(place)
     product = (place - centre[..., body_id, :]).unsqueeze(-1) * (arm - arm_centre[body_id]).unsqueeze(-2)
-    u, _, vt = torch.linalg.svd(mean(product.flatten(-2)).unflatten(-1, (3, 3)))
+    matrix = mean(product.flatten(-2)).reshape(*centre.shape, 3)
+    # The decomposition refuses what is not finite; such a body has no pose.
+    lost = ~torch.isfinite(matrix).all(-1).all(-1, keepdim=True)
+    u, _, vt = torch.linalg.svd(torch.where(lost.unsqueeze(-1), 0.0, matrix))
     sign = torch.ones_like(centre)
     sign[..., 2] = torch.sign(torch.linalg.det(u @ vt))
-    turn = from_matrix((u * sign.unsqueeze(-2)) @ vt)
+    turn = from_matrix((u * sign.unsqueeze(-2)) @ vt).masked_fill(lost, torch.nan)
     return torch.cat([centre - rotate(turn, arm_centre.expand_as(centre)), turn], dim=-1).to(position.dtype)

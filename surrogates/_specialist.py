@@ -58,7 +58,6 @@ def width_and_steps(name: str, size: str) -> tuple[int, int]:
 class Specialist(Learner[State]):
     """A graph network for one kind of physics: its normalisers, and the material parameters it reads."""
 
-    acceleration_mean: Tensor
     acceleration_std: Tensor
     displacement_std: Tensor
     parameter_mean: Tensor
@@ -67,10 +66,8 @@ class Specialist(Learner[State]):
 
     def __init__(self, card: ModelCard, domain: str, settings: SpecialistSettings) -> None:
         super().__init__(card, domain, as_settings(settings))
-        dim, extra = settings.dim, len(settings.parameters)
-        self.read = settings.parameters
-        for name, size in (("acceleration_mean", dim), ("parameter_mean", extra)):
-            self.register_buffer(name, torch.zeros(size, dtype=torch.float64))
+        self.read, extra = settings.parameters, len(settings.parameters)
+        self.register_buffer("parameter_mean", torch.zeros(extra, dtype=torch.float64))
         for name, size in (("acceleration_std", 1), ("displacement_std", 1), ("parameter_std", extra)):
             self.register_buffer(name, torch.full((size,), settings.spacing / 10, dtype=torch.float64))
         self.register_buffer("parameter_is_log", torch.zeros(extra, dtype=torch.bool))
@@ -106,8 +103,11 @@ class Specialist(Learner[State]):
 class Accelerated(Specialist[History]):
     """A specialist that goes by positions alone and predicts the acceleration of every node."""
 
+    acceleration_mean: Tensor
+
     def __init__(self, card: ModelCard, domain: str, settings: SpecialistSettings) -> None:
         super().__init__(card, domain, settings)
+        self.register_buffer("acceleration_mean", torch.zeros(settings.dim, dtype=torch.float64))
         self.common = settings
         self.noise_unit = 0.0
 

@@ -13,7 +13,10 @@ import torch
 from hedgefox.bench import reduce
 from hedgefox.bench._metric import Metric, every_metric, metric, metrics_for
 from hedgefox.contracts import Domain, MisuseError, NodeType, Trajectory, Wall, single_scene, stack
+from hedgefox.contracts.rotation import carried, exponential, local_points, multiply
 from torch import Tensor
+
+from . import sheets, solids
 
 BOX = torch.tensor([[0.0, 0.0], [4.0, 3.0]])  # diagonal 5 m
 
@@ -48,11 +51,24 @@ def curve(name: str, truth: Trajectory, predicted: Trajectory, domain: Domain) -
 def moved(film: Trajectory, by: float = 0.01, seed: int = 0) -> Trajectory:
     noise = torch.Generator().manual_seed(seed)
     shift = by * torch.randn(film.position.shape, generator=noise)
-    return dataclasses.replace(film, position=film.position + shift, velocity=film.velocity + shift)
+    pose = film.pose
+    if pose is not None:
+        pose = pose + by * torch.randn(pose.shape, generator=noise)
+        pose[..., 3:] /= pose[..., 3:].norm(dim=-1, keepdim=True)
+    return dataclasses.replace(film, position=film.position + shift, velocity=film.velocity + shift, pose=pose)
+
+
+FILMS = {"cloth": sheets.film(3, 8), "rigid": solids.film(3, 8)}
+
+
+def judged(m: Metric, film: Trajectory) -> Trajectory:
+    """A film of three scenes that the metric is made for: `film` where it is for all."""
+    return FILMS.get(m.domains[0], film)
 
 
 @pytest.mark.parametrize("m", every_metric(), ids=lambda m: m.id)
 def test_a_replay_of_the_truth_is_perfect_and_says_its_unit(m: Metric, ballistic: Domain, film: Trajectory) -> None:
+    film = judged(m, film)
     got = m.evaluate(film, film, ballistic)[m.id]
     assert got.shape == (film.n_frames, film.scene.n_scenes)
     assert got.dtype == np.float64
@@ -66,6 +82,7 @@ def test_a_replay_of_the_truth_is_perfect_and_says_its_unit(m: Metric, ballistic
 def test_divergence_costs_the_cap_and_never_less_than_a_finite_error(
     m: Metric, ballistic: Domain, film: Trajectory
 ) -> None:
+    film = judged(m, film)
     finite = m.evaluate(film, moved(film), ballistic)[m.id]
     x = film.position.clone()
     x[5:, film.scene.node_scene == 1] = torch.nan
@@ -80,6 +97,7 @@ def test_divergence_costs_the_cap_and_never_less_than_a_finite_error(
 
 @pytest.mark.parametrize("m", every_metric(), ids=lambda m: m.id)
 def test_scenes_are_judged_alone(m: Metric, ballistic: Domain, film: Trajectory) -> None:
+    film = judged(m, film)
     answer = moved(film)
     whole = m.evaluate(film, answer, ballistic)[m.id]
     for b in range(film.scene.n_scenes):
@@ -95,6 +113,7 @@ def test_driven_nodes_are_never_averaged_in(m: Metric, film: Trajectory) -> None
         def observable(self, film: Trajectory) -> Tensor:
             return torch.where(film.scene.free.unsqueeze(-1), film.position, 0.0).sum(1).unsqueeze(1).expand(-1, 3, -1)
 
+    film = judged(m, film)
     answer = dataclasses.replace(film, position=film.position.clone(), velocity=film.velocity.clone())
     answer.position[:, film.scene.driven_nodes] += 0.3
     answer.velocity[:, film.scene.driven_nodes] += 0.3
@@ -196,6 +215,110 @@ def test_chamfer_by_hand_ignores_who_is_who(ballistic: Domain) -> None:
     truth = make([[[0, 0], [2, 0]], [[0, 0], [2, 0]]])
     answer = make([[[2, 0], [0, 0]], [[2, 0], [0.3, 0.4]]])
     np.testing.assert_allclose(curve("chamfer", truth, answer, ballistic)[:, 0], [0.0, 0.25], atol=1e-6)
+
+
+# -- cloth and rigid bodies --------------------------------------------------------------------------------------------
+
+
+def sheet(position: Sequence[Sequence[float]], types: list[int] | None = None) -> Trajectory:
+    """One frame of a triangle of edges 3, 4 and 5 m, float64."""
+    rest = torch.tensor([[0.0, 0, 0], [3, 0, 0], [0, 4, 0]], dtype=torch.float64)
+    x = torch.tensor([position], dtype=torch.float64)
+    driven = torch.tensor(types or [0, 0, 0]) == NodeType.DRIVEN
+    scene = single_scene(
+        domain="cloth", frame_interval=0.1, rest_position=rest, mass=1.0, n_frames=1,
+        bounds=torch.tensor([[-9.0] * 3, [9.0] * 3]), edges=torch.tensor([[0, 1], [1, 2], [2, 0]]),
+        faces=torch.tensor([[0, 1, 2]]), node_type=driven.long(), node_position=x[:, driven],
+    )  # fmt: skip
+    return Trajectory(scene, x, torch.zeros_like(x))
+
+
+FLAT = [[0.0, 0.0, 0.0], [3.0, 0.0, 0.0], [0.0, 4.0, 0.0]]
+
+
+def test_edge_strain_error_by_hand(ballistic: Domain) -> None:
+    """The corner lifted by 4 m: edges 5, sqrt(41) and 4 instead of 3, 5 and 4 m."""
+    lifted = [[0.0, 0.0, 0.0], [3.0, 0.0, 4.0], [0.0, 4.0, 0.0]]
+    got = curve("edge_strain_error", sheet(FLAT), sheet(lifted), ballistic)
+    strains = np.array([5 / 3 - 1, math.sqrt(9 + 16 + 16) / 5 - 1, 0.0])
+    np.testing.assert_allclose(got, [[math.sqrt((strains**2).mean())]], rtol=1e-15)
+    moved_whole = (torch.tensor(FLAT) + torch.tensor([1.0, 2, 3])).tolist()
+    assert curve("edge_strain_error", sheet(FLAT), sheet(moved_whole), ballistic)[0, 0] == pytest.approx(0, abs=1e-15)
+
+
+def test_edge_strain_error_counts_no_edge_between_driven_ends_and_has_a_cap(ballistic: Domain) -> None:
+    held = [1, 1, 0]
+    answer = [[0.0, 0.0, 0.0], [3.0, 0.0, 0.0], [0.0, 5.0, 0.0]]
+    got = curve("edge_strain_error", sheet(FLAT, held), sheet(answer, held), ballistic)
+    strains = np.array([math.sqrt(34) / 5 - 1, 0.25])
+    np.testing.assert_allclose(got, [[math.sqrt((strains**2).mean())]], rtol=1e-15)
+    torn = [[0.0, 0.0, 0.0], [300.0, 0.0, 0.0], [0.0, 4.0, 0.0]]
+    assert curve("edge_strain_error", sheet(FLAT), sheet(torn), ballistic)[0, 0] == 1.0
+
+
+def test_cloth_under_the_floor_or_in_a_ball_penetrates(ballistic: Domain) -> None:
+    """A vertex at the ball's centre is its radius deep."""
+    film = FILMS["cloth"].select([0])
+    sunk, inside = film.position.clone(), film.position.clone()
+    sunk[:, 7, 2] = -0.03
+    inside[:, 7] = torch.tensor([0.0, 0.0, 0.3])
+    for x, depth in ((sunk, 0.03), (inside, 0.15)):
+        got = curve("penetration", film, dataclasses.replace(film, position=x), ballistic)
+        np.testing.assert_allclose(got, depth, atol=1e-6)
+
+
+def double(film: Trajectory) -> Trajectory:
+    return film._map(
+        lambda _, x: x.double(), film.scene.map_tensors(lambda x: x.double() if x.is_floating_point() else x)
+    )
+
+
+def displaced(film: Trajectory, shift: list[list[float]], turn: list[list[float]]) -> Trajectory:
+    """Bodies shifted (P, 3) and turned about their centres (P, 3), nodes with them."""
+    film = double(film)
+    assert film.pose is not None
+    assert film.twist is not None
+    local = local_points(film.position, film.pose, film.scene.body_id)
+    by, about = torch.tensor(shift, dtype=torch.float64), torch.tensor(turn, dtype=torch.float64)
+    turned = multiply(exponential(about).expand_as(film.pose[..., 3:]), film.pose[..., 3:])
+    pose = torch.cat([film.pose[..., :3] + by, turned], -1)
+    position, velocity = carried(local, pose, film.twist, film.scene.body_id)
+    return dataclasses.replace(film, position=position, velocity=velocity, pose=pose)
+
+
+@pytest.mark.parametrize("with_pose", [True, False])
+def test_translation_and_rotation_error_by_hand(ballistic: Domain, with_pose: bool) -> None:
+    """Two bodies: 5 m and 1 m off, turned by 0.3 and 0.5 rad; poses may be given or found from the nodes."""
+    truth = double(FILMS["rigid"].select([0]))
+    answer = displaced(truth, [[3, 0, 4], [0, -1, 0]], [[0.3, 0, 0], [0, 0.3, 0.4]])
+    if not with_pose:
+        answer = dataclasses.replace(answer, pose=None, twist=None)
+    exact = 1e-12 if with_pose else 1e-5  # the nodes are rigid to float32 alone
+    np.testing.assert_allclose(curve("translation_error", truth, answer, ballistic), 3.0, rtol=exact)
+    np.testing.assert_allclose(curve("rotation_error", truth, answer, ballistic), 0.4, rtol=exact)
+
+
+def test_a_full_turn_is_none_and_a_half_turn_the_largest(ballistic: Domain) -> None:
+    truth = FILMS["rigid"].select([0])
+    whole = displaced(truth, [[0.0] * 3] * 2, [[2 * math.pi, 0, 0], [0, 0, 0]])
+    half = displaced(truth, [[0.0] * 3] * 2, [[math.pi, 0, 0], [0, 0, -math.pi]])
+    np.testing.assert_allclose(curve("rotation_error", double(truth), whole, ballistic), 0.0, atol=1e-6)
+    np.testing.assert_allclose(curve("rotation_error", double(truth), half, ballistic), math.pi, rtol=1e-6)
+
+
+def test_body_penetration_by_hand(ballistic: Domain) -> None:
+    """The box put 0.05 m over the ball: the ball's uppermost node is the deepest, 0.05 m under the box's upper face."""
+    truth = double(FILMS["rigid"].select([0]))
+    assert truth.pose is not None
+    assert curve("body_penetration", truth, truth, ballistic).max() == 0
+    pose = truth.pose.clone()
+    pose[:, 0] = torch.tensor([0.0, 0, 5, 0, 0, 0, 1])
+    pose[:, 1] = torch.tensor([0.0, 0, 5.05, 0, 0, 0, 1])
+    assert truth.twist is not None
+    local = local_points(truth.position, truth.pose, truth.scene.body_id)
+    position, _ = carried(local, pose, truth.twist, truth.scene.body_id)
+    answer = dataclasses.replace(truth, pose=pose, position=position)
+    np.testing.assert_allclose(curve("body_penetration", truth, answer, ballistic), 0.05, rtol=1e-5)
 
 
 class Flags:

@@ -1,0 +1,99 @@
+"""The motion of rigid bodies and of the nodes on them: free flight, and the rigid part of any motion of their nodes."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..contracts import Frame, MisuseError, Scene, Trajectory
+from ..contracts._ragged import group_of_row
+from ..contracts.rotation import carried, exponential, fitted_pose, local_points, multiply, rotate
+
+
+@dataclass(frozen=True)
+class Bodies:
+    """The state of a model of rigid bodies: a scene, the bodies' motion, and where their nodes sit on them."""
+
+    scene: Scene
+    local: Tensor
+    """Nodes in the frames of their bodies [m], (N, 3)."""
+    pose: Tensor
+    """(P, 7)."""
+    twist: Tensor
+    """(P, 6)."""
+
+    def nodes(self) -> tuple[Tensor, Tensor]:
+        """Positions [m] and velocities [m/s] of the nodes, (N, 3) each."""
+        return carried(self.local, self.pose, self.twist, self.scene.body_id)
+
+    def frame(self) -> Frame:
+        """All fields of the film."""
+        position, velocity = self.nodes()
+        return Frame(position, velocity, self.pose, self.twist)
+
+    def flown(self) -> Bodies:
+        """One frame later in free flight: constant gravity, and the same turn about the centre (exact for balls and cubes)."""
+        dt = self.scene.frame_interval
+        fall = self.scene.gravity[group_of_row(self.scene.body_ptr)] * dt
+        velocity, spin = self.twist[:, :3], self.twist[:, 3:]
+        centre = self.pose[:, :3] + dt * (velocity + fall / 2)
+        turn = multiply(exponential(spin * dt), self.pose[:, 3:])
+        twist = torch.cat([velocity + fall, spin], dim=-1)
+        return dataclasses.replace(self, pose=torch.cat([centre, turn], dim=-1), twist=twist)
+
+    def shifted(self, shift: Tensor, kick: Tensor) -> Bodies:
+        """These bodies when their nodes are moved by `shift` [m] and sped up by `kick` [m/s], (N, 3) each: nearest rigid motion."""
+        scene = self.scene
+        position, velocity = self.nodes()
+        pose = fitted_pose(self.local, position + shift, scene.mass, scene.body_id)
+        arm = rotate(pose[scene.body_id, 3:], self.local)
+        return dataclasses.replace(self, pose=pose, twist=fitted_twist(velocity + kick, arm, scene.mass, scene.body_id))
+
+
+def bodies_of(film: Trajectory, frame: int = -1) -> Bodies:
+    """The bodies at one frame of a film; raises MisuseError for a film with a node without a body, or without poses."""
+    pose, twist, scene = film.pose, film.twist, film.scene
+    if pose is None or twist is None:
+        raise MisuseError("the film has no poses; a film of rigid bodies is right")
+    if bool((scene.body_id < 0).any()):
+        raise MisuseError(
+            f"node {int(scene.body_id.argmin())} belongs to no body; every node of rigid bodies needs one"
+        )
+    local = local_points(film.position[frame], pose[frame], scene.body_id)
+    return Bodies(scene, local, pose[frame], twist[frame])
+
+
+def fitted_twist(velocity: Tensor, arm: Tensor, mass: Tensor, body_id: Tensor) -> Tensor:
+    """The twists (P, 6) about the bodies' origins whose velocities are nearest to those of the nodes (N, 3), weighed by mass.
+
+        min Σ m |v + ω × r - u|²: the rigid motion with the nodes' own momentum and angular momentum
+
+    arm (N, 3) [m] leads from the body's origin to the node. Differentiable in the velocity.
+    """
+    n = int(body_id.max()) + 1
+    weight = mass.unsqueeze(-1)
+
+    def total(rows: Tensor) -> Tensor:
+        return rows.new_zeros((n, rows.shape[-1])).index_add(0, body_id, rows * weight)
+
+    share = weight.new_zeros((n, 1)).index_add(0, body_id, weight)
+    centre, drift = total(arm) / share, total(velocity) / share
+    arm = arm - centre[body_id]
+    momentum = total(torch.linalg.cross(arm, velocity - drift[body_id]))
+    spin = (turning_inverse(arm, weight, share, body_id) @ momentum.unsqueeze(-1)).squeeze(-1)
+    return torch.cat([drift - torch.linalg.cross(spin, centre), spin], dim=-1)
+
+
+def turning_inverse(arm: Tensor, weight: Tensor, share: Tensor, body_id: Tensor) -> Tensor:
+    """Inverse moments of inertia (P, 3, 3) of the nodes about their centres; an axis without inertia is kept from turning."""
+    square = arm.square().sum(-1, keepdim=True)
+    outer = -(arm.unsqueeze(-1) * arm.unsqueeze(-2)).flatten(-2)
+    eye = torch.eye(3, dtype=arm.dtype, device=arm.device)
+    rows = weight * (outer + square * eye.flatten())
+    inertia = rows.new_zeros((len(share), 9)).index_add(0, body_id, rows).unflatten(-1, (3, 3))
+    size = inertia.diagonal(dim1=-2, dim2=-1).sum(-1)[:, None, None]
+    inverse: Tensor = torch.linalg.inv_ex(inertia + (1e-4 * size + torch.finfo(arm.dtype).tiny) * eye)[0]
+    return inverse

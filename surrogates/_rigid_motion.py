@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..contracts import Frame, MisuseError, Scene, Trajectory
+from ..contracts import Frame, MisuseError, Scene, Script, Trajectory
 from ..contracts._ragged import group_of_row
 from ..contracts.rotation import carried, exponential, fitted_pose, local_points, multiply, rotate
+from ._features import History
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,38 @@ class Bodies:
         return dataclasses.replace(self, pose=pose, twist=fitted_twist(velocity + kick, arm, scene.mass, scene.body_id))
 
 
+@dataclass(frozen=True)
+class RigidHistory(History):
+    """A history of positions whose every new frame is brought back to rigid bodies."""
+
+    local: Tensor
+    """Nodes in the frames of their bodies [m], (N, 3)."""
+
+    def accelerated(self, acceleration: Tensor, script: Script) -> RigidHistory:
+        """As for free nodes, and then the nearest rigid motion."""
+        free, body_id = super().accelerated(acceleration, script), self.scene.body_id
+        pose = fitted_pose(self.local, free.position[-1], self.scene.mass, body_id)
+        placed = pose[body_id, :3] + rotate(pose[body_id, 3:], self.local)
+        return dataclasses.replace(self, position=torch.cat([free.position[:-1], placed.unsqueeze(0)]))
+
+    def frame(self) -> Frame:
+        """The poses, and the rigid motion nearest to the second-order backward differences of the nodes."""
+        scene, frame = self.scene, super().frame()
+        pose = fitted_pose(self.local, frame.position, scene.mass, scene.body_id)
+        arm = frame.position - pose[scene.body_id, :3]
+        twist = fitted_twist(frame.velocity, arm, scene.mass, scene.body_id)
+        velocity = twist[scene.body_id, :3] + torch.linalg.cross(twist[scene.body_id, 3:], arm)
+        return Frame(frame.position, velocity, pose, twist)
+
+
+def history_of(past: Trajectory, frames: int) -> History:
+    """The last positions of a film, as rigid bodies where it is of such."""
+    position = past.position[-frames:]
+    if past.pose is None:
+        return History(past.scene, position)
+    return RigidHistory(past.scene, position, bodies_of(past).local)
+
+
 def bodies_of(film: Trajectory, frame: int = -1) -> Bodies:
     """The bodies at one frame of a film; raises MisuseError for a film with a node without a body, or without poses."""
     pose, twist, scene = film.pose, film.twist, film.scene
@@ -93,7 +126,7 @@ def turning_inverse(arm: Tensor, weight: Tensor, share: Tensor, body_id: Tensor)
     outer = -(arm.unsqueeze(-1) * arm.unsqueeze(-2)).flatten(-2)
     eye = torch.eye(3, dtype=arm.dtype, device=arm.device)
     rows = weight * (outer + square * eye.flatten())
-    inertia = rows.new_zeros((len(share), 9)).index_add(0, body_id, rows).unflatten(-1, (3, 3))
+    inertia = rows.new_zeros((len(share), 9)).index_add(0, body_id, rows).reshape(-1, 3, 3)
     size = inertia.diagonal(dim1=-2, dim2=-1).sum(-1)[:, None, None]
     inverse: Tensor = torch.linalg.inv_ex(inertia + (1e-4 * size + torch.finfo(arm.dtype).tiny) * eye)[0]
     return inverse

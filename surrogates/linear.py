@@ -9,6 +9,8 @@ they move against it. All are differences, so that the model knows no place. Fea
 A one-step optimum can blow up over many steps. So the fit is repeated with noise on the history (which damps, as it does in GNS)
 and with stronger ridges, and the pair that rolls out best on `valid` is kept; nothing else is tuned.
 
+Nodes of rigid bodies are brought back to rigid bodies after each step, by which alone turning comes right.
+
 Exact for free fall and for linear drag of one strength. Fails at all that depends on a product of its features, such as contact.
 """
 
@@ -37,6 +39,7 @@ from ._features import (
     typical_spacing,
 )
 from ._neighbours import radius_graph
+from ._rigid_motion import history_of
 from ._training import Judge, Plan, one_thread
 
 KIND = "baseline"
@@ -118,10 +121,10 @@ class Linear(Surrogate[History]):
     def encode(self, past: Trajectory) -> History:
         """The last K+1 positions."""
         require_dim(self.card.name, self.set.dim, past.scene.dim)
-        return History(past.scene, past.position[-(self.set.history + 1) :])
+        return history_of(past, self.set.history + 1)
 
     def advance(self, state: History, script: Script) -> History:
-        """x(t+1) = x(t) + (x(t) - x(t-1)) + W φ."""
+        """x(t+1) = x(t) + (x(t) - x(t-1)) + W φ, and for rigid bodies the rigid motion nearest to it."""
         scene, position = state.scene, state.position
         acceleration = (self.features(scene, position, script) @ self.weight).to(position.dtype)
         return state.accelerated(acceleration, script)

@@ -130,20 +130,16 @@ class ClothSolver:
 
     def substeps(self, scene: Scene, sheet: Sheet) -> Tensor:
         """Substeps a frame of each scene, (B,): as many as its stiffness, mass and mesh ask for."""
-        p = {name: scene.parameters[name].cpu().to(torch.float64) for name in PARAMETERS}
         top = stiffest(scene, sheet)
-        soft = self.settings.softening
-        stretch = (p["stretch_stiffness"] * top["stretch"] + p["shear_stiffness"] * top["shear"]) / soft
-        omega = (stretch + p["bend_stiffness"] * top["bend"]).sqrt()
+        omega = (top["membrane"] / self.settings.softening + top["bend"]).sqrt()
         # A damped oscillator's limit: 2/ω (√(1 + ζ²) - ζ) with ζ = ω τ / 2.
-        zeta = 0.5 * omega * p["damping"]
+        zeta = 0.5 * omega * scene.parameters["damping"].cpu().to(torch.float64)
         limit = 2 / omega.clamp(min=1e-12) * ((1 + zeta**2).sqrt() - zeta)
         number = (scene.frame_interval / (self.settings.courant * limit)).ceil().clamp(min=self.settings.least_substeps)
         if bool((number > MAX_SUBSTEPS).any()):
             b = int(number.argmax())
             raise MisuseError(
-                f"scene {b} needs {int(number[b])} substeps a frame, at stretch stiffness "
-                f"{float(p['stretch_stiffness'][b]):g} N/m and bend stiffness {float(p['bend_stiffness'][b]):g} N m; "
+                f"scene {b} needs {int(number[b])} substeps a frame, its stiffest motion being of {float(omega[b]):.3g} rad/s; "
                 f"at most {MAX_SUBSTEPS} are taken"
             )
         return number.to(torch.int32)

@@ -30,6 +30,11 @@ def energies(film: Trajectory) -> dict[str, Tensor]:
     }
 
 
+def total(film: Trajectory) -> Tensor:
+    """All of it [J], (T, B)."""
+    return torch.stack(list(energies(film).values())).sum(0)
+
+
 def membrane(film: Trajectory) -> Tensor:
     """Stretch and shear energy of each face [J], (T, F)."""
     scene = film.scene.to("cpu")
@@ -41,4 +46,5 @@ def membrane(film: Trajectory) -> Tensor:
     owner = group_of_row(scene.face_ptr)
     stretch = scene.parameters["stretch_stiffness"].to(torch.float64)[owner]
     shear = scene.parameters["shear_stiffness"].to(torch.float64)[owner]
-    return 0.5 * sheet.area * (stretch * (length - 1).square().sum(-1) + shear * cosine.square())
+    energy: Tensor = 0.5 * sheet.area * (stretch * (length - 1).square().sum(-1) + shear * cosine.square())
+    return energy

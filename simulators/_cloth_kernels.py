@@ -120,7 +120,9 @@ def box_distance(offset: wp.vec3, half: wp.vec3):
 
 
 @wp.func
-def outside_solids(x: wp.vec3, v: wp.vec3, step: wp.float32, b: wp.int32, share: wp.float32, frame: wp.float32, s: Scenes, m: Mesh):
+def outside_solids(
+    x: wp.vec3, v: wp.vec3, step: wp.float32, b: wp.int32, share: wp.float32, frame: wp.float32, s: Scenes, m: Mesh
+):
     """Push a vertex out of obstacles and solid sides, where they stand at a share of the frame."""
     gap = 0.5 * s.thickness[b]
     mu = s.friction[b]
@@ -302,7 +304,7 @@ def find_contacts(
     reach = s.thickness[b] + s.skin[b]
     apart = s.apart[b]
     p = x[i]
-    found = int(0)
+    found = int(0)  # noqa: RUF046, UP018 (Warp: a literal would be a constant)
     for j in range(s.block_ptr[b], s.block_ptr[b + 1]):
         around = ball[j]
         if wp.length(p - wp.vec3(around[0], around[1], around[2])) <= around[3] + reach:
@@ -342,7 +344,7 @@ def contact_forces(
     thickness = s.thickness[b]
     # The nearest alone: a vertex over an edge or a vertex of the other layer would feel all faces around it.
     nearest = thickness
-    face = int(-1)
+    face = int(-1)  # noqa: RUF046, UP018
     at = wp.vec3(0.0, 0.0, 0.0)
     for c in range(wp.min(count[i], wp.static(SLOTS))):
         f = slot[i, c]
@@ -394,7 +396,7 @@ def step(
         share = (float(k) + 1.5) / float(n)
         drift = dt
         if k == n - 1:
-            share = float(1.0)
+            share = 1.0
             drift = 0.5 * dt
         if m.driven[i] < 0:
             f = wp.vec3(0.0, 0.0, 0.0)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from ..contracts._ragged import group_of_row, group_sum, pointer
+from ..contracts._ragged import group_of_row, pointer
 from ..contracts.errors import MisuseError
 from ..contracts.scene import Scene
 
@@ -47,7 +51,9 @@ def sheet_of(scene: Scene) -> Sheet:
     first = normal[scene.face_ptr.cpu()[:-1]][group_of_row(scene.face_ptr.cpu())]
     curved = torch.nonzero((normal * first).sum(-1) < 1 - 1e-6).flatten()
     if curved.numel():
-        raise MisuseError(f"face {int(curved[0])} is turned against the first of its sheet at rest; a rest shape is flat")
+        raise MisuseError(
+            f"face {int(curved[0])} is turned against the first of its sheet at rest; a rest shape is flat"
+        )
     axes = _axes(normal)
     edges = torch.stack([edge_1, edge_2], 1)
     inverse = torch.linalg.inv(torch.einsum("fed,fad->fae", edges, axes))
@@ -98,7 +104,8 @@ def _bending(rest: Tensor, faces: Tensor, axes: Tensor, area: Tensor) -> Tensor:
     share = torch.linalg.solve(torch.cat([corner, ones], -1).mT, torch.cat([beyond, ones], -1).mT).mT
     jump = _quadratic(beyond) - share @ _quadratic(corner)
     _require_unique(jump)
-    column = torch.cat([faces, across.clamp(min=0)], 1)
+    # At the border a weight of zero on the face's own corner: any other vertex might be another scene's.
+    column = torch.cat([faces, torch.where(across < 0, faces, across)], 1)
     row = torch.where(border, 0.0, torch.cat([-share, torch.eye(3, dtype=rest.dtype).expand_as(share)], -1))
     fit = torch.linalg.solve(jump, row)
     kinds = torch.tensor([1.0, 1.0, 2.0], dtype=rest.dtype)
@@ -118,56 +125,56 @@ def _require_unique(jump: Tensor) -> None:
     scale = jump.abs().amax((1, 2), keepdim=True).clamp(min=1e-300)
     bad = torch.nonzero(torch.linalg.det(jump / scale).abs() < 1e-9).flatten()
     if bad.numel():
-        raise MisuseError(f"face {int(bad[0])} and its neighbours lie on one conic; their bending has no unique measure")
+        raise MisuseError(
+            f"face {int(bad[0])} and its neighbours lie on one conic; their bending has no unique measure"
+        )
 
 
 def stiffest(scene: Scene, sheet: Sheet) -> dict[str, Tensor]:
-    """Largest eigenvalue of M⁻¹K at rest, for a stretch stiffness, shear stiffness and bend stiffness of one, each (B,).
+    """Largest eigenvalue of M⁻¹K at rest [1/s²], of the membrane and of bending apart, each (B,), float64.
 
     By power iteration from a start that depends on a scene alone, so that no scene feels its batch.
     """
-    faces, mass = scene.faces.cpu(), scene.mass.cpu().to(torch.float64)
-    ptr = scene.scene_ptr.cpu()
-    owner = group_of_row(ptr)
-    rank = torch.arange(scene.n_nodes) - ptr[owner]
-    phase = torch.tensor([1.0, 2.3, 3.7], dtype=torch.float64)
-    start = torch.sin((rank.to(torch.float64)[:, None] + 1) * 1.7 * phase)
-    # Rest sheets differ by at most their orientation, so warp and weft of a face are all that is needed.
+    mass, ptr = scene.mass.cpu().to(torch.float64).numpy(), scene.scene_ptr.cpu().numpy()
+    p = {name: values.cpu().to(torch.float64).numpy() for name, values in scene.parameters.items()}
+    rows = np.diff(ptr)
+    bend = sp.coo_array((sheet.bend.values().numpy(), tuple(sheet.bend.indices().numpy())), shape=(ptr[-1], ptr[-1]))
     return {
-        name: POWER_MARGIN * _largest(lambda u, part=part: _membrane(u, faces, sheet, part), start, mass, ptr)
-        for name, part in (("stretch", (1.0, 0.0)), ("shear", (0.0, 1.0)))
-    } | {"bend": POWER_MARGIN * _largest(lambda u: torch.sparse.mm(sheet.bend, u), start, mass, ptr)}
+        "membrane": _largest(_membrane(scene, sheet, p).tocsr(), np.repeat(mass, 2), 2 * ptr),
+        "bend": _largest(bend.tocsr() * np.repeat(p["bend_stiffness"], rows)[:, None], mass, ptr),
+    }
 
 
-def _largest(force: object, start: Tensor, mass: Tensor, ptr: Tensor) -> Tensor:
-    """Largest eigenvalue of M⁻¹K of each scene, (B,); `force` is u (N, 3) → K u."""
-    assert callable(force)
-    owner, root = group_of_row(ptr), mass.sqrt().unsqueeze(-1)
-    u, size = start, torch.ones(ptr.numel() - 1, dtype=start.dtype)
+def _largest(stiffness: Any, mass: np.ndarray, ptr: np.ndarray) -> Tensor:
+    """Largest eigenvalue of M⁻¹K of each block of a block-diagonal K, (B,)."""
+    root = 1 / np.sqrt(mass)
+    owner = np.repeat(np.arange(len(ptr) - 1), np.diff(ptr))
+    rank = np.arange(len(mass)) - ptr[owner]
+    u, size = np.sin(1.7 * (rank + 1.0)), np.ones(len(ptr) - 1)
     for _ in range(POWER_STEPS):
-        u = force(u / root) / root
-        size = group_sum(u.square().sum(-1), ptr).sqrt()
-        u = u / size.clamp(min=1e-300)[owner].unsqueeze(-1)
-    return size
+        u = root * (stiffness @ (root * u))
+        size = np.sqrt(np.add.reduceat(u * u, ptr[:-1]))
+        u = u / np.maximum(size, 1e-300)[owner]
+    return POWER_MARGIN * torch.from_numpy(size)
 
 
-def _membrane(u: Tensor, faces: Tensor, sheet: Sheet, part: tuple[float, float]) -> Tensor:
-    """K u of the membrane at rest, for unit stretch stiffness (part 0) and unit shear stiffness (part 1)."""
-    moved = torch.stack([u[faces[:, 1]] - u[faces[:, 0]], u[faces[:, 2]] - u[faces[:, 0]]], 1)
-    gradient = torch.einsum("fea,fed->fad", sheet.inverse, moved)
-    warp, weft = sheet.axes.unbind(1)
-    shear = ((gradient[:, 0] * weft).sum(-1) + (gradient[:, 1] * warp).sum(-1)).unsqueeze(-1)
-    along = [(gradient[:, k] * axis).sum(-1, keepdim=True) for k, axis in enumerate((warp, weft))]
-    stress = torch.stack(
-        [part[0] * along[0] * warp + part[1] * shear * weft, part[0] * along[1] * weft + part[1] * shear * warp], 1
-    )
-    ends = sheet.area[:, None, None] * torch.einsum("fea,fad->fed", sheet.inverse, stress)
-    out = torch.zeros_like(u)
-    return (
-        out.index_add(0, faces[:, 0], -ends.sum(1))
-        .index_add(0, faces[:, 1], ends[:, 0])
-        .index_add(0, faces[:, 2], ends[:, 1])
-    )
+def _membrane(scene: Scene, sheet: Sheet, p: Mapping[str, np.ndarray]) -> Any:
+    """Stiffness matrix (2N, 2N) of the membrane at rest, for displacements along warp and weft."""
+    faces = scene.faces.cpu().numpy()
+    face_scene = np.repeat(np.arange(scene.n_scenes), np.diff(scene.face_ptr.cpu().numpy()))
+    # Gradient along warp and weft from the three corners, (F, 2, 3).
+    of_edges = sheet.inverse.mT.numpy()
+    gradient = np.concatenate([-of_edges.sum(-1, keepdims=True), of_edges], -1)
+    strain = np.zeros((len(faces), 3, 6))
+    strain[:, 0, 0::2], strain[:, 1, 1::2] = gradient[:, 0], gradient[:, 1]
+    strain[:, 2, 0::2], strain[:, 2, 1::2] = gradient[:, 1], gradient[:, 0]
+    stretch, shear = p["stretch_stiffness"][face_scene], p["shear_stiffness"][face_scene]
+    moduli = sheet.area.numpy()[:, None] * np.stack([stretch, stretch, shear], 1)
+    block = np.einsum("fs,fsi,fsj->fij", moduli, strain, strain)
+    place = (2 * faces[:, :, None] + np.arange(2)).reshape(-1, 6)
+    row, column = np.repeat(place, 6, axis=1).ravel(), np.tile(place, (1, 6)).ravel()
+    n = 2 * scene.n_nodes
+    return sp.coo_array((block.ravel(), (row, column)), shape=(n, n))
 
 
 def corner_rows(faces: Tensor, n_nodes: int) -> tuple[Tensor, Tensor]:

@@ -35,7 +35,8 @@ def lattice_sheet(
 def edges_of(faces: Tensor) -> Tensor:
     """Each undirected edge of the faces once, lower vertex first, shape (E, 2)."""
     ends = torch.cat([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    return torch.unique(ends.sort(1).values, dim=0)
+    edges: Tensor = torch.unique(ends.sort(1).values, dim=0)
+    return edges
 
 
 def vertex_area(rest: Tensor, faces: Tensor) -> Tensor:

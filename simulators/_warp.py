@@ -7,6 +7,8 @@ import sys
 
 import warp as wp  # noqa: TID253
 
+__all__ = ["wp"]
+
 wp.config.log_level = wp.LOG_ERROR
 wp.config.enable_backward = False
 

@@ -21,6 +21,7 @@ LIBRARIES = (
     "taichi",
     "warp-lang",
     "newton",
+    "mujoco",
     "h5py",
     "pyarrow",
     "safetensors",
@@ -75,13 +76,18 @@ def source_hash() -> str:
     return digest.hexdigest()
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def environment(device: str = "cpu") -> dict[str, Any]:
     """Processor, cores, memory, system and device; what cannot be found out is None."""
     import torch
 
     return {
         "cpu_model": _cpu_model(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "memory_bytes": _memory_bytes(),
         "system": f"{platform.system()} {platform.release().split('-')[0]}",
         "machine": platform.machine(),
@@ -138,7 +144,7 @@ def doctor() -> dict[str, Any]:
 
     devices = ["cpu"] + [f"cuda:{k}" for k in range(torch.cuda.device_count())]
     found = versions()
-    needed = [n for n in LIBRARIES if n != "newton"]
+    needed = [n for n in LIBRARIES if n != "mujoco"]  # which only tests need
     return {
         "hedgefox": suite_version(),
         "commit": commit(),

@@ -7,26 +7,33 @@ run that was killed goes on where it stood. A contestant that fails is in the re
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..contracts import Domain, MisuseError, Recipe, Track, registry
 from ..contracts import track as track_named
 from . import environment
 from ._assemble import failure, write_record
+from ._parts import Unit, score_unit, train_one, traveller, travels
 from ._stages import score_stage, stage
 from .clock import Effort
 from .contestants import Contestant, spread, surrogate_names
 from .report import report
-from .score import Score, prepare, score_case
+from .score import Score
 from .speed import speed_case
+
+if TYPE_CHECKING:
+    from ..datasets import Workers
 
 Progress = Callable[[str, int, int], None]
 """Told (what is being done, how much is done, of how much)."""
 
+MAX_PROCESSES = 8
 OOD_RUNGS = 2
 """Rungs of the ladder scored on out-of-distribution splits; on `test` all are."""
 
@@ -51,6 +58,31 @@ def run(
     return _Run(chosen, Path(out), kinds, device, progress or (lambda what, done, total: None)).execute()
 
 
+@dataclass(frozen=True)
+class Training:
+    """One model to be trained."""
+
+    domain: Domain
+    name: str
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        """Where its weights go, below weights/."""
+        return Path(self.domain.name) / self.name / f"seed-{self.seed}"
+
+    @property
+    def stage(self) -> str:
+        """Name of its stage."""
+        return f"train-{self.domain.name}-{self.name}-{self.seed}"
+
+
+def _trainable(name: str) -> bool:
+    from .. import surrogates
+
+    return surrogates.trainable(name)
+
+
 class _Run:
     """One call of `run`: what it was asked for, and what it has found so far."""
 
@@ -67,13 +99,14 @@ class _Run:
         self.code = environment.source_hash()
 
     def execute(self) -> Path:
+        from ..datasets import Workers
+
         self.out.mkdir(parents=True, exist_ok=True)
-        for domain in self.domains:
-            self.generate(domain)
-        for domain in self.domains:
-            self.train(domain)
-        for domain in self.domains:
-            self.score(domain)
+        with Workers(self.processes()) as workers:
+            self.generate(workers)
+            self.train(workers)
+            self.score(workers)
+        # Nothing else runs while clocks do.
         for domain in self.domains:
             self.time(domain)
         started = time.perf_counter()
@@ -82,8 +115,19 @@ class _Run:
         self.seconds["report"] = time.perf_counter() - started
         return self.out
 
-    def spent(self, name: str, seconds: float) -> None:
-        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+    def processes(self) -> int:
+        """How many simulate, train and score: one a core, but only this one on a GPU, for little work or for what cannot travel."""
+        from ..datasets import worth_starting
+
+        small = not worth_starting(len(self.domains) * sum(self.track.trajectories.values()))
+        if small or self.device != "cpu" or not all(travels(d) for d in self.domains):
+            return 1
+        return min(environment.cores(), MAX_PROCESSES)
+
+    def took(self, name: str, inputs: Any, started: float, parts: float) -> None:
+        """Note what a stage took: by the clock, or, where some of it was done before, at least what its parts did."""
+        wall = max(time.perf_counter() - started, parts)
+        self.seconds[name] = stage(self.stages, name, {"all": inputs}, lambda: wall).result
 
     def fail(self, stage_name: str, domain: str, error: str, **where: Any) -> None:
         self.failures.append(failure(stage_name, domain, error, **where))
@@ -100,84 +144,105 @@ class _Run:
 
     # -- generate ------------------------------------------------------------------------------------------------------
 
-    def generate(self, domain: Domain) -> None:
-        from ..datasets import generate, manifest_hash
+    def generate(self, workers: Workers) -> None:
+        from ..datasets import generate, manifest_hash, seconds
 
-        what = f"generate {domain.name}"
+        def one(domain: Domain) -> Path:
+            def tell(done: int, total: int) -> None:
+                self.tell(f"generate {domain.name}", done, total)
+
+            data = self.out / "data"
+            return generate(domain, self.track, data, workers=workers, device=self.device, progress=tell)
+
         started = time.perf_counter()
-        self.data[domain.name] = generate(
-            domain, self.track, self.out / "data", device=self.device, progress=lambda k, n: self.tell(what, k, n)
-        )
-        took = time.perf_counter() - started
-        inputs = {"data": manifest_hash(self.data[domain.name])}
-        self.spent("generate", stage(self.stages, f"generate-{domain.name}", inputs, lambda: took).result)
+        folders = workers.together([functools.partial(one, d) for d in self.domains])
+        self.data = {d.name: folder for d, folder in zip(self.domains, folders, strict=True)}
+        made = {name: manifest_hash(folder) for name, folder in self.data.items()}
+        self.took("generate", made, started, sum(seconds(folder) for folder in folders))
 
     # -- train ---------------------------------------------------------------------------------------------------------
 
-    def train(self, domain: Domain) -> None:
-        recipe = self.recipe(domain)
-        solvers = [domain.reference(recipe, self.device), *domain.ladder(recipe, self.device).values()]
-        found = [Contestant(s) for s in solvers]
-        for name in surrogate_names(domain.name):
-            found += self.trained(domain, name)
-        self.contestants[domain.name] = found
+    def train(self, workers: Workers) -> None:
+        started = time.perf_counter()
+        jobs = [
+            Training(d, name, seed)
+            for d in self.domains
+            for name in surrogate_names(d.name)
+            if _trainable(name)
+            for seed in self.track.training_seeds
+        ]
+        results = workers.together([functools.partial(self.trained, workers, job) for job in jobs])
+        for domain in self.domains:
+            recipe = self.recipe(domain)
+            solvers = [domain.reference(recipe, self.device), *domain.ladder(recipe, self.device).values()]
+            found = [Contestant(s) for s in solvers]
+            for name in surrogate_names(domain.name):
+                found += self.contestant(domain, name, dict(zip(jobs, results, strict=True)))
+            self.contestants[domain.name] = found
+        self.took("train", self.weights, started, sum(r for r in results if isinstance(r, float)) / workers.number)
 
-    def trained(self, domain: Domain, name: str) -> list[Contestant]:
+    def trained(self, workers: Workers, job: Training) -> float | Exception:
+        """Seconds that a training took, now or when it was done; or why there is none."""
+        what, out = f"train {job.name} on {job.domain.name}", self.out / "weights" / job.folder
+        # A function that tells does not travel.
+        tell = (lambda k, n, *loss: self.tell(what, k, n)) if workers.number == 1 else None
+        data = self.data[job.domain.name]
+        task = (job.name, job.domain.name, data, self.track, job.seed, out, self.device, tell)
+        try:
+            took = workers.submit(train_one, *task).result()
+        except Exception as error:  # a contestant that cannot be trained is a result
+            return error
+        self.tell(what, self.track.training_steps, self.track.training_steps)
+        seconds: float = stage(self.stages, job.stage, {"weights": _folder_hash(out)}, lambda: took).result
+        return seconds
+
+    def contestant(self, domain: Domain, name: str, results: Mapping[Training, float | Exception]) -> list[Contestant]:
+        """What competes under a surrogate's name: one, or one a seed; failures are noted."""
         from .. import surrogates
 
-        if not surrogates.trainable(name):
+        if not _trainable(name):
             return [Contestant(surrogates.create(name, domain.name, size=self.track.size, seed=0))]
         made = []
-        for seed in self.track.training_seeds:
-            try:
-                made.append(self.trained_once(domain, name, seed))
-            except Exception as error:  # a contestant that cannot be trained is a result
-                self.fail("train", domain.name, f"{type(error).__name__}: {error}", model=name, seed=seed)
+        for job in (j for j in results if (j.domain, j.name) == (domain, name)):
+            result, out = results[job], self.out / "weights" / job.folder
+            if isinstance(result, Exception):
+                self.fail("train", domain.name, f"{type(result).__name__}: {result}", model=name, seed=job.seed)
+                continue
+            self.weights[f"{domain.name}/{name}#{job.seed}"] = _folder_hash(out)
+            made.append(Contestant(surrogates.load(out, self.device), job.seed))
         return made
-
-    def trained_once(self, domain: Domain, name: str, seed: int) -> Contestant:
-        from .. import surrogates
-
-        what = f"train {name} on {domain.name}"
-        out = self.out / "weights" / domain.name / name / f"seed-{seed}"
-        started = time.perf_counter()
-        model = surrogates.train(
-            name,
-            domain.name,
-            self.data[domain.name],
-            self.track,
-            seed=seed,
-            out=out,
-            device=self.device,
-            progress=lambda k, n, *loss: self.tell(what, k, n),
-        )
-        took = time.perf_counter() - started
-        self.weights[f"{domain.name}/{name}#{seed}"] = _folder_hash(out)
-        inputs = {"weights": _folder_hash(out)}
-        self.spent("train", stage(self.stages, f"train-{domain.name}-{name}-{seed}", inputs, lambda: took).result)
-        return Contestant(model, seed)
 
     # -- score ---------------------------------------------------------------------------------------------------------
 
-    def score(self, domain: Domain) -> None:
-        from ..datasets import load
+    def score(self, workers: Workers) -> None:
+        started = time.perf_counter()
+        units = [(d, s) for d in self.domains for s in self.track.trajectories if s not in ("train", "valid")]
+        parts = workers.together([functools.partial(self.scored, workers, *unit) for unit in units])
+        self.scores = [score for part, _ in parts for score in part]
+        for s in (s for s in self.scores if s.failure is not None):
+            self.fail("score", s.domain, s.failure or "", split=s.split, model=s.model, seed=s.seed)
+        busy = sum(s.seconds for s in self.scores) / workers.number
+        self.took("score", [inputs for _, inputs in parts], started, busy)
 
+    def scored(self, workers: Workers, domain: Domain, split: str) -> tuple[list[Score], dict[str, Any]]:
+        """The scores of one split, and what they depend on."""
         everyone = self.contestants[domain.name]
-        for split in (s for s in self.track.trajectories if s not in ("train", "valid")):
-            chosen = everyone if split == "test" else _with_rungs(everyone, OOD_RUNGS)
-            what = f"score {domain.name} {split}"
+        chosen = everyone if split == "test" else _with_rungs(everyone, OOD_RUNGS)
+        name = f"score-{domain.name}-{split}"
+        unit = Unit(
+            traveller(domain),
+            split,
+            self.data[domain.name],
+            self.recipe(domain),
+            self.device,
+            self.stages / f"{name}.h5",
+        )
+        inputs = self.inputs(domain, split=split, contestants=self.identities(domain, chosen))
 
-            def work(split: str = split, chosen: list[Contestant] = chosen, what: str = what) -> list[Score]:
-                film = load(self.data[domain.name], split, self.device)
-                case = prepare(domain, split, film, self.recipe(domain), device=self.device)
-                return score_case(case, chosen, progress=lambda k, n: self.tell(what, k, n))
+        def work() -> list[Score]:
+            return score_unit(unit, chosen, workers, lambda k, n: self.tell(f"score {domain.name} {split}", k, n))
 
-            inputs = self.inputs(domain, split=split, contestants=self.identities(domain, chosen))
-            scores, seconds = score_stage(self.stages, f"score-{domain.name}-{split}", inputs, work)
-            self.spent("score", seconds)
-            self.scores += scores
-            for s in (s for s in scores if s.failure is not None):
-                self.fail("score", domain.name, s.failure or "", split=split, model=s.model, seed=s.seed)
+        return score_stage(self.stages, name, inputs, work)[0], inputs
 
     def identities(self, domain: Domain, chosen: Sequence[Contestant]) -> list[list[str]]:
         return [[c.key, self.weights.get(f"{domain.name}/{c.key}", "")] for c in chosen]
@@ -210,7 +275,7 @@ class _Run:
             self.inputs(domain, contestants=self.identities(domain, chosen)),
             work,
         )
-        self.spent("speed", done.seconds)
+        self.seconds["speed"] = self.seconds.get("speed", 0.0) + done.seconds
         self.speed += [{"domain": domain.name, **e} for e in done.result["entries"]]
         for key, error in done.result["failed"].items():
             contestant = next(c for c in chosen if c.key == key)

@@ -13,7 +13,10 @@ from ._film import read as read
 from ._film import save as save
 from ._film import siblings as siblings
 from ._generate import generate as generate
+from ._generate import seconds as seconds
 from ._manifest import manifest_hash as manifest_hash
+from ._pool import Workers as Workers
+from ._pool import worth_starting as worth_starting
 from ._statistics import FieldStatistics as FieldStatistics
 from ._statistics import Statistics as Statistics
 from ._statistics import statistics as statistics

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +22,7 @@ from ..contracts import track as track_of
 from ._files import TMP, append_line, drop_torn_line, locked, publish, read_lines, write_text, writing
 from ._manifest import MANIFEST, Entry, append, entry_of, hash_of, read_manifest
 from ._plan import CARD, Plan, Shard, make_plan, read_plan, require_same_config, text_of, trajectories_per_shard
-from ._pool import Result, Task, portable, simulated
+from ._pool import Result, Task, Workers, portable, simulated
 from ._record import film_of
 from ._shard import Place, ShardWriter, opened, records, require_sound
 from ._statistics import Accumulator, Statistics, statistics, write_statistics
@@ -41,7 +42,7 @@ class _Job:
     folder: Path
     plan: Plan
     splits: tuple[str, ...]
-    workers: int
+    workers: Workers
     device: str
     progress: Progress | None
 
@@ -65,7 +66,7 @@ def generate(
     *,
     splits: Sequence[str] | None = None,
     siblings: int = 1,
-    workers: int = 1,
+    workers: int | Workers = 1,
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> Path:
@@ -73,8 +74,9 @@ def generate(
 
     `splits` limits the work to some of the track's splits. Of each start that the track asks for, `siblings` trajectories
     are made: the plain sample, and others that differ from it in one parameter or in the script. `workers` processes
-    simulate, one writes; the data do not depend on their number. `progress(done, total)` is told the trajectories
-    finished. The same call resumes what was killed, and complete data are left untouched.
+    simulate, one writes; the data do not depend on their number. Workers given as an object are left running, for others.
+    `progress(done, total)` is told the trajectories finished. The same call resumes what was killed, and complete data are
+    left untouched.
 
     Raises MisuseError, before anything is written, for a split, size, device or number of workers that does not exist,
     for siblings of what cannot vary, and for a folder that holds other data or is in use; and, leaving what is finished,
@@ -88,11 +90,17 @@ def generate(
         return job.folder
     with writing(job.folder):
         job.folder.mkdir(parents=True, exist_ok=True)
-    with locked(job.folder):
+    with contextlib.nullcontext() if job.workers is workers else job.workers, locked(job.folder):
         _prepare(job)
         _fill(job)
         _write_statistics(job)
     return job.folder
+
+
+def seconds(folder: str | Path) -> float:
+    """Time that the trajectories of a data set took to simulate [s], that of workers side by side counted once."""
+    costs = (json.loads(line) for line in read_lines(Path(folder) / COSTS)[0])
+    return float(sum(cost["seconds"] / cost["workers"] for cost in costs))
 
 
 def _checked(
@@ -101,14 +109,13 @@ def _checked(
     out: Path,
     splits: Sequence[str] | None,
     siblings: int,
-    workers: int,
+    workers: int | Workers,
     device: str,
     progress: Progress | None,
 ) -> _Job:
     kind = registry.domain(domain)
     chosen = track_of(track) if isinstance(track, str) else track
-    if workers < 1:
-        raise MisuseError(f"{workers} workers; at least 1 is right")
+    pool = workers if isinstance(workers, Workers) else Workers(workers)
     if siblings < 1:
         raise MisuseError(f"{siblings} siblings; at least 1, the plain sample, is right")
     _require_device(device)
@@ -120,7 +127,7 @@ def _checked(
     if unknown or not asked:
         named = f"split {unknown[0]!r}" if unknown else "an empty list of splits"
         raise MisuseError(f"the track {chosen.name} has no data for {named}; it has {', '.join(plan.splits)}")
-    return _Job(kind, chosen, recipe, folder, plan, asked, workers, device, progress)
+    return _Job(kind, chosen, recipe, folder, plan, asked, pool, device, progress)
 
 
 def _require_device(device: str) -> None:
@@ -184,7 +191,7 @@ def _fill(job: _Job) -> None:
 
 
 def _tasks(job: _Job, shards: Sequence[Shard]) -> Iterator[Task]:
-    source = portable(job.domain, job.workers)
+    source = portable(job.domain, job.workers.number)
     for shard in shards:
         for indices in shard.groups():
             yield Task(source, job.recipe, shard.split, indices, job.track.root_seed, job.device, job.plan.siblings)
@@ -239,7 +246,12 @@ def _cost(job: _Job, shard: Shard, indices: range, result: Result) -> dict[str, 
     frames = sum(record.n_frames for record in result.records)
     node_frames = sum(record.n_frames * record.sizes["node"] for record in result.records)
     where = torch.cuda.get_device_name(job.device) if job.device.startswith("cuda") else "cpu"
-    spent = {"seconds": round(result.seconds, 6), "frames": frames, "node_frames": node_frames, "workers": job.workers}
+    spent = {
+        "seconds": round(result.seconds, 6),
+        "frames": frames,
+        "node_frames": node_frames,
+        "workers": job.workers.number,
+    }
     return {"split": shard.split, "first": indices.start, "stop": indices.stop, **spent, "device": where, **_machine()}
 
 

@@ -8,17 +8,23 @@ import pickle
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
+from typing import Any, TypeVar
 
 import torch
 
 from ..contracts import Domain, HedgefoxError, MisuseError, Recipe, registry
 from ..contracts.siblings import PLAIN, Variation
 from ._record import Record, records_of
+
+T = TypeVar("T")
+
+WORTH = 50
+"""Trajectories from which it pays to start processes, each of which first has to import torch and a simulator."""
 
 
 @dataclass(frozen=True)
@@ -84,38 +90,107 @@ def _variation(domain: Domain, task: Task, trajectory: int) -> Variation:
     return domain.sample_sibling(task.recipe, task.split, *divmod(trajectory, task.siblings), task.root_seed)[1]
 
 
-def simulated(tasks: Iterable[Task], workers: int) -> Generator[Result, None, None]:
+class Workers:
+    """Processes that do work for as long as the block lasts; several callers may share them. One worker is this process itself.
+
+    What a job gives does not depend on their number. Raises HedgefoxError, from the future, when a process dies.
+    """
+
+    def __init__(self, number: int) -> None:
+        if number < 1:
+            raise MisuseError(f"{number} workers; at least 1 is right")
+        self.number = number
+        self._pool: ProcessPoolExecutor | None = None
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._close(wait=True)
+
+    def submit(self, work: Callable[..., T], *arguments: Any) -> Future[T]:
+        """Have `work(*arguments)` done; with one worker it is done when this returns."""
+        if self.number > 1:
+            with self._lock:
+                if self._closed:
+                    raise HedgefoxError("these workers were closed, since other work of theirs failed")
+                return self._living_pool().submit(work, *arguments)
+        done: Future[T] = Future()
+        try:
+            done.set_result(work(*arguments))
+        except Exception as error:
+            done.set_exception(error)
+        return done
+
+    def _living_pool(self) -> ProcessPoolExecutor:
+        """The processes, started when first needed, and anew after one of them died."""
+        if self._pool is None or getattr(self._pool, "_broken", False):
+            self._pool = ProcessPoolExecutor(
+                self.number, mp_context=get_context("spawn"), initializer=_set_up, initargs=(self.number,)
+            )
+        return self._pool
+
+    def together(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
+        """Results of jobs that submit work and wait for it: side by side with several workers, else one after the other.
+
+        When one fails, what the others wait for is cancelled, and its error is raised.
+        """
+        if self.number == 1 or len(jobs) == 1:
+            return [job() for job in jobs]
+        with ThreadPoolExecutor(len(jobs)) as threads:
+            started = [threads.submit(job) for job in jobs]
+            try:
+                return [each.result() for each in _failed_first(started)]
+            except BaseException:
+                self._close(wait=False)
+                raise
+
+    def _close(self, wait: bool) -> None:
+        with self._lock:
+            self._closed = True
+            if self._pool is not None:
+                self._pool.shutdown(wait=wait, cancel_futures=True)
+
+
+def _failed_first(futures: Sequence[Future[T]]) -> Sequence[Future[T]]:
+    """The futures in their order, once all are done or one has failed, which then stands first."""
+    wait(futures, return_when=FIRST_EXCEPTION)
+    failed = [f for f in futures if f.done() and f.exception() is not None]
+    return [*failed, *futures]
+
+
+def worth_starting(trajectories: int) -> bool:
+    """Whether so many trajectories take long enough that starting processes pays."""
+    return trajectories >= WORTH
+
+
+def simulated(tasks: Iterable[Task], workers: Workers) -> Generator[Result, None, None]:
     """The results of tasks in their order. Raises HedgefoxError when a worker process dies."""
-    if workers == 1:
-        yield from map(run, tasks)
-        return
-    pool = ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_end_with_parent, initargs=(workers,)
-    )
+    pending: deque[Future[Result]] = deque()
+    # A bounded number under way, so that finished films do not pile up in memory.
+    ahead = 1 if workers.number == 1 else 2 * workers.number
     try:
-        yield from _in_order(pool, tasks, ahead=2 * workers)
+        for task in tasks:
+            pending.append(workers.submit(run, task))
+            if len(pending) >= ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
     except BrokenProcessPool as error:
         raise HedgefoxError("a worker process died, perhaps for lack of memory; the same command resumes") from error
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        for future in pending:
+            future.cancel()
 
 
-def _in_order(pool: ProcessPoolExecutor, tasks: Iterable[Task], ahead: int) -> Iterator[Result]:
-    """Keep a bounded number of tasks under way, so that finished films do not pile up in memory."""
-    pending: deque[Future[Result]] = deque()
-    for task in tasks:
-        pending.append(pool.submit(run, task))
-        if len(pending) >= ahead:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()
-
-
-def _end_with_parent(workers: int) -> None:
+def _set_up(workers: int) -> None:
     """Set up a worker: its share of the cores, and an end when its parent is killed, which a pool does not see to."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     # Read by Taichi when it starts, which otherwise takes all cores in every worker.
     os.environ.setdefault("TI_CPU_MAX_NUM_THREADS", str(max(1, cores // workers)))
+    torch.set_num_threads(1)
     parent = parent_process()
     assert parent is not None
     sentinel = parent.sentinel

@@ -15,6 +15,7 @@ import pytest
 from hedgefox.bench import compare, curves, environment, leaderboard
 from hedgefox.bench import record as records
 from hedgefox.bench import run as run_module
+from hedgefox.bench import score as scoring
 from hedgefox.bench._stages import score_stage, stage
 from hedgefox.bench.report import line_chart, report
 from hedgefox.bench.run import run
@@ -330,7 +331,7 @@ def test_a_finished_run_is_reused_and_keeps_its_times(
     def never(*args: Any, **kwargs: Any) -> None:
         raise AssertionError("this was done before")
 
-    monkeypatch.setattr(run_module, "score_case", never)
+    monkeypatch.setattr(scoring, "score_case", never)
     monkeypatch.setattr(run_module, "speed_case", never)
     run(tiny, finished, [ballistic])
     again = records.read(finished)
@@ -345,7 +346,7 @@ def test_changed_code_makes_scores_stale(
     def again(*args: Any, **kwargs: Any) -> None:
         raise InterruptedError("scored again")
 
-    monkeypatch.setattr(run_module, "score_case", again)
+    monkeypatch.setattr(scoring, "score_case", again)
     monkeypatch.setattr(environment, "source_hash", lambda: "other code")
     with pytest.raises(InterruptedError):
         run(tiny, finished, [ballistic])
@@ -362,7 +363,7 @@ def test_a_killed_run_goes_on_where_it_stood(
         scored.append(case.split)
         return real(case, *args, **kwargs)
 
-    monkeypatch.setattr(run_module, "score_case", killed_at_second)
+    monkeypatch.setattr(scoring, "score_case", killed_at_second)
     with pytest.raises(KeyboardInterrupt):
         run(tiny, tmp_path, [ballistic])
     assert not (tmp_path / "record.json").exists()
@@ -372,7 +373,7 @@ def test_a_killed_run_goes_on_where_it_stood(
         again.append(case.split)
         return real(case, *args, **kwargs)
 
-    monkeypatch.setattr(run_module, "score_case", watched)
+    monkeypatch.setattr(scoring, "score_case", watched)
     run(tiny, tmp_path, [ballistic])
     assert scored == ["test"]
     assert again == ["long"]

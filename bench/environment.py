@@ -26,6 +26,8 @@ LIBRARIES = (
     "pyarrow",
     "safetensors",
 )
+OPTIONAL = ("mujoco",)
+"""What only tests need, as a referee."""
 PACKAGE = Path(__file__).resolve().parents[1]
 SOURCES = ("contracts", "simulators", "datasets", "surrogates", "jepa", "bench")
 
@@ -144,7 +146,7 @@ def doctor() -> dict[str, Any]:
 
     devices = ["cpu"] + [f"cuda:{k}" for k in range(torch.cuda.device_count())]
     found = versions()
-    needed = [n for n in LIBRARIES if n != "mujoco"]  # which only tests need
+    needed = [n for n in LIBRARIES if n not in OPTIONAL]
     return {
         "hedgefox": suite_version(),
         "commit": commit(),

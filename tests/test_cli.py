@@ -102,6 +102,8 @@ def test_list(what: str, say: Say) -> None:
 def test_doctor_says_what_there_is(say: Say) -> None:
     said = say("doctor", "--json")
     assert said.data["versions"]["torch"]
+    assert {"warp-lang", "newton", "mujoco", "taichi"} <= said.data["versions"].keys()
+    assert "newton" in say("doctor").out
     assert said.code == (1 if said.data["missing"] else 0)
 
 
@@ -159,6 +161,30 @@ def test_validate_exits_1_when_a_row_does_not_hold(say: Say, monkeypatch: pytest
     assert said.data["checks"][0] | {"measured": None, "holds": False} == said.data["checks"][0]
     monkeypatch.setattr(Ballistic, "validate", lambda self, full=False: [])
     assert say("validate", "ballistic").code == 1, "no row at all proves nothing"
+
+
+def test_validate_without_a_domain_runs_them_all(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hedgefox.contracts import PhysicsCheck, registry
+
+    names = registry.names("simulators")
+    assert {"ballistic", "fluid"} <= set(names)
+    good = PhysicsCheck("one", 1.0, 0.9, 1.1, "", "1", "arithmetic")
+    asked: list[tuple[str, bool]] = []
+
+    def planted(wrong: str) -> Any:
+        def validate(name: str, full: bool = False) -> list[PhysicsCheck]:
+            asked.append((name, full))
+            return [] if name == wrong else [good]
+
+        return validate
+
+    monkeypatch.setattr("hedgefox.bench.verbs.validate", planted(""))
+    said = say("validate", "--full", "--json")
+    assert said.code == 0
+    assert asked == [(name, True) for name in names]
+    assert [row["domain"] for row in said.data["checks"]] == names
+    monkeypatch.setattr("hedgefox.bench.verbs.validate", planted("ballistic"))
+    assert say("validate").code == 1, "a domain without a row proves nothing"
 
 
 def test_verify_exits_1_for_a_flipped_byte(world: Path, say: Say, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ sheets that hardly stretch, at any deflection (Bergou et al. 2006). **Damping** 
 every stress answers strain + τ · strain rate. **Air** presses on faces with half the density times the square of the normal
 relative wind. **Contact**: vertices are kept half a thickness outside of obstacles and solid sides, losing the approaching part
 of their velocity, and friction takes up to μ times that part (Coulomb); vertices and triangles of the sheet itself, farther than
-two thicknesses and 1.2 edges apart when flat, repel one another from one thickness on, with damping and friction.
+1.7 edges apart when flat, repel one another from one thickness on, with damping and friction.
 
 **Scheme.** Drift, kick, drift (position Verlet): second order, symplectic but for damping and contact, starting from positions
 and velocities alone, so a film's frame is a full state. The substep is a share (`courant`) of the stability limit 2/ω, ω² bounded
@@ -36,6 +36,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..contracts._kept import kept
 from ..contracts._ragged import counts, group_of_row
 from ..contracts.card import ModelCard
 from ..contracts.errors import MisuseError
@@ -99,7 +100,7 @@ class ClothState:
     velocity: Tensor
     """[m/s], shape (N, 3), float32."""
     work: Any
-    """The kernels' arrays and the captured frame, shared by all states of a rollout."""
+    """The kernels' arrays and the captured frame, shared by all states of these scenes: a frame reads nothing of the one before."""
 
 
 class ClothSolver:
@@ -114,14 +115,17 @@ class ClothSolver:
         Raises MisuseError for a scene that is not 3D, lacks a parameter or has an impossible one, for a face without area, and
         for a sheet so stiff or fine that a frame would take more than MAX_SUBSTEPS substeps.
         """
+        key = ("cloth work", self.settings, self.device)
+        work = kept(scene, key, lambda: self._work(scene))
+        x, v = (t.to(self.device, torch.float32).clone() for t in (position, velocity))
+        return ClothState(kept(scene, ("cloth on", self.device), lambda: scene.to(self.device)), x, v, work)
+
+    def _work(self, scene: Scene) -> Any:
         from ._cloth_work import Work
 
         check_scene(scene)
         sheet = sheet_of(scene)
-        substeps = self.substeps(scene, sheet)
-        work = Work(scene, sheet, substeps, self.settings.softening, self.device)
-        x, v = (t.to(self.device, torch.float32).clone() for t in (position, velocity))
-        return ClothState(scene.to(self.device), x, v, work)
+        return Work(scene, sheet, self.substeps(scene, sheet), self.settings.softening, self.device)
 
     def advance(self, state: ClothState, script: Script) -> ClothState:
         """One frame forward, from script frame 0 to 1."""

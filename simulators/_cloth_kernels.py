@@ -11,7 +11,7 @@ FIXED_POINT = wp.constant(wp.float64(2.0**36))
 """Steps of a newton in the integer sums of contact forces: 1.5e-11 N, up to 1.3e8 N."""
 BLOCK = 16
 """Consecutive faces that share a bounding ball in the search for self-contact."""
-SLOTS = 24
+SLOTS = 64
 """Faces that can be near one vertex."""
 LEAST_STRETCH = wp.constant(0.2)
 """Stretch below which the shear force of a crushed triangle grows no more."""
@@ -59,6 +59,8 @@ class Mesh:
     driven_at: wp.array(dtype=wp.vec3)
     driven_step: wp.array(dtype=wp.vec3)
     face: wp.array2d(dtype=wp.int32)
+    centre: wp.array(dtype=wp.vec3)
+    """Centre of a face at rest."""
     area: wp.array(dtype=wp.float32)
     inverse: wp.array(dtype=wp.mat22)
     """Inverse of the rest edges in the (warp, weft) plane."""
@@ -267,62 +269,83 @@ def nearest_on_triangle(p: wp.vec3, a: wp.vec3, b: wp.vec3, c: wp.vec3):
     return wp.vec3(va / total, vb / total, vc / total)
 
 
+@wp.func
+def searches(k: wp.int32, b: wp.int32, s: Scenes):
+    """Whether a scene looks for contacts before substep k."""
+    return k < s.substeps[b] and k % s.rebuild[b] == 0 and s.thickness[b] > 0.0
+
+
+@wp.kernel
+def bound_faces(k: wp.int32, s: Scenes, m: Mesh, x: wp.array(dtype=wp.vec3), ball: wp.array(dtype=wp.vec4)):
+    """Centre of each face and distance of its farthest corner."""
+    f = wp.tid()
+    if searches(k, m.face_scene[f], s):
+        a = x[m.face[f, 0]]
+        b = x[m.face[f, 1]]
+        c = x[m.face[f, 2]]
+        centre = (a + b + c) / 3.0
+        radius = wp.max(wp.length(a - centre), wp.max(wp.length(b - centre), wp.length(c - centre)))
+        ball[f] = wp.vec4(centre[0], centre[1], centre[2], radius)
+
+
 @wp.kernel
 def bound_blocks(
-    k: wp.int32, s: Scenes, m: Mesh, block_scene: wp.array(dtype=wp.int32), x: wp.array(dtype=wp.vec3),
-    ball: wp.array(dtype=wp.vec4),
+    k: wp.int32, s: Scenes, block_scene: wp.array(dtype=wp.int32), ball: wp.array(dtype=wp.vec4),
+    block: wp.array(dtype=wp.vec4),
 ):  # fmt: skip
-    """Bounding ball of each block of faces."""
+    """A ball around those of each block of faces."""
     j = wp.tid()
     b = block_scene[j]
-    if k >= s.substeps[b] or k % s.rebuild[b] != 0 or s.thickness[b] <= 0.0:
-        return
-    first = s.face_ptr[b] + (j - s.block_ptr[b]) * wp.static(BLOCK)
-    last = wp.min(first + wp.static(BLOCK), s.face_ptr[b + 1])
-    low = x[m.face[first, 0]]
-    high = low
-    for f in range(first, last):
-        for c in range(3):
-            p = x[m.face[f, c]]
-            low = wp.min(low, p)
-            high = wp.max(high, p)
-    centre = 0.5 * (low + high)
-    radius = wp.length(high - centre)
-    ball[j] = wp.vec4(centre[0], centre[1], centre[2], radius)
+    if searches(k, b, s):
+        first = s.face_ptr[b] + (j - s.block_ptr[b]) * wp.static(BLOCK)
+        last = wp.min(first + wp.static(BLOCK), s.face_ptr[b + 1])
+        centre = wp.vec3(0.0, 0.0, 0.0)
+        for f in range(first, last):
+            centre += wp.vec3(ball[f][0], ball[f][1], ball[f][2]) / float(last - first)
+        radius = float(0.0)  # noqa: UP018
+        for f in range(first, last):
+            away = wp.length(wp.vec3(ball[f][0], ball[f][1], ball[f][2]) - centre)
+            radius = wp.max(radius, away + ball[f][3])
+        block[j] = wp.vec4(centre[0], centre[1], centre[2], radius)
+
+
+@wp.func
+def within(p: wp.vec3, ball: wp.vec4, reach: wp.float32):
+    """Whether a point is within reach of a ball."""
+    limit = ball[3] + reach
+    return wp.length_sq(p - wp.vec3(ball[0], ball[1], ball[2])) <= limit * limit
 
 
 @wp.kernel
 def find_contacts(
-    k: wp.int32, s: Scenes, m: Mesh, ball: wp.array(dtype=wp.vec4), x: wp.array(dtype=wp.vec3),
-    count: wp.array(dtype=wp.int32), slot: wp.array2d(dtype=wp.int32),
+    k: wp.int32, s: Scenes, m: Mesh, ball: wp.array(dtype=wp.vec4), block: wp.array(dtype=wp.vec4),
+    x: wp.array(dtype=wp.vec3), count: wp.array(dtype=wp.int32), slot: wp.array2d(dtype=wp.int32),
 ):  # fmt: skip
-    """Faces of the sheet itself that each vertex may touch before the next search."""
+    """Faces of the sheet itself that each vertex may touch before the next search.
+
+    What is near on the flat sheet is near by nature, and left out.
+    """
     i = wp.tid()
     b = m.vertex_scene[i]
-    if k >= s.substeps[b] or k % s.rebuild[b] != 0 or s.thickness[b] <= 0.0:
+    if not searches(k, b, s):
         return
     reach = s.thickness[b] + s.skin[b]
-    apart = s.apart[b]
+    apart = s.apart[b] * s.apart[b]
     p = x[i]
-    found = int(0)  # noqa: RUF046, UP018 (Warp: a literal would be a constant)
+    found = int(0)  # noqa: RUF046, UP018 (a literal would be a constant to Warp)
     for j in range(s.block_ptr[b], s.block_ptr[b + 1]):
-        around = ball[j]
-        if wp.length(p - wp.vec3(around[0], around[1], around[2])) <= around[3] + reach:
+        if within(p, block[j], reach):
             first = s.face_ptr[b] + (j - s.block_ptr[b]) * wp.static(BLOCK)
             for f in range(first, wp.min(first + wp.static(BLOCK), s.face_ptr[b + 1])):
-                i0 = m.face[f, 0]
-                i1 = m.face[f, 1]
-                i2 = m.face[f, 2]
-                if i != i0 and i != i1 and i != i2:
-                    w = nearest_on_triangle(p, x[i0], x[i1], x[i2])
-                    if wp.length(p - (w[0] * x[i0] + w[1] * x[i1] + w[2] * x[i2])) <= reach:
-                        # What is near on the flat sheet is near by nature.
-                        u = nearest_on_triangle(m.rest[i], m.rest[i0], m.rest[i1], m.rest[i2])
-                        rest = wp.length(m.rest[i] - (u[0] * m.rest[i0] + u[1] * m.rest[i1] + u[2] * m.rest[i2]))
-                        if rest > apart:
-                            if found < wp.static(SLOTS):
-                                slot[i, found] = f
-                            found += 1
+                if within(p, ball[f], reach) and wp.length_sq(m.rest[i] - m.centre[f]) > apart:
+                    p0 = x[m.face[f, 0]]
+                    p1 = x[m.face[f, 1]]
+                    p2 = x[m.face[f, 2]]
+                    w = nearest_on_triangle(p, p0, p1, p2)
+                    if wp.length_sq(p - (w[0] * p0 + w[1] * p1 + w[2] * p2)) <= reach * reach:
+                        if found < wp.static(SLOTS):
+                            slot[i, found] = f
+                        found += 1
     count[i] = found
 
 

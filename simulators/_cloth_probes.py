@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..contracts._kept import kept
 from ..contracts._ragged import group_sum
 from ..contracts.scene import Scene
 from ..contracts.trajectory import Trajectory
@@ -30,12 +31,12 @@ def material_points(film: Trajectory) -> Tensor:
 
 def _anchors(scene: Scene) -> tuple[Tensor, Tensor]:
     """Vertices (B, G, 3) and barycentric weights (B, G, 3) of the material points."""
-    if "_cloth_anchors" not in scene.__dict__:
+
+    def find() -> tuple[Tensor, Tensor]:
         parts = [_anchors_of(scene, b) for b in range(scene.n_scenes)]
-        # Kept with the scene, as functools.cached_property would: it lives as long and is never written to.
-        scene.__dict__["_cloth_anchors"] = tuple(torch.stack(kind) for kind in zip(*parts, strict=True))
-    faces, weights = scene.__dict__["_cloth_anchors"]
-    return faces, weights
+        return torch.stack([p[0] for p in parts]), torch.stack([p[1] for p in parts])
+
+    return kept(scene, "cloth anchors", find)
 
 
 def _anchors_of(scene: Scene, b: int) -> tuple[Tensor, Tensor]:

@@ -14,8 +14,8 @@ from ._cloth import CONTACT_SHARE, face_scene, rebuild_interval
 from ._cloth_mesh import Sheet, corner_rows
 from ._warp import wp
 
-NEAR_BY_NATURE = 1.2
-"""Edges' length, on the flat sheet, within which a vertex and a face never touch: a bend that tight is not resolved."""
+NEAR_BY_NATURE = 1.7
+"""Edges, on the flat sheet, from a vertex to the centre of a face, within which they never touch: no bend is as tight."""
 
 
 class Work:
@@ -32,7 +32,8 @@ class Work:
         n = self.n_nodes
         self.x, self.v = [self._zeros(n) for _ in range(2)], [self._zeros(n) for _ in range(2)]
         self.force = self._zeros(3 * self.n_faces)
-        self.ball = wp.zeros(self.block_scene.shape[0], dtype=wp.vec4, device=device)
+        self.ball = wp.zeros(self.n_faces, dtype=wp.vec4, device=device)
+        self.block = wp.zeros(self.block_scene.shape[0], dtype=wp.vec4, device=device)
         self.count = wp.zeros(n, dtype=wp.int32, device=device)
         self.slot = wp.zeros((n, kernels.SLOTS), dtype=wp.int32, device=device)
         self.total = wp.zeros((n, 3), dtype=wp.int64, device=device)
@@ -78,7 +79,7 @@ class Work:
         s.time_step, s.skin = self._floats(step), self._floats(skin)
         s.stretch, s.shear = (self._floats(p[k] / softening) for k in ("stretch_stiffness", "shear_stiffness"))
         s.bend, s.damping = self._floats(p["bend_stiffness"]), self._floats(p["damping"])
-        s.apart = self._floats(torch.maximum(2 * p["thickness"], NEAR_BY_NATURE * edge))
+        s.apart = self._floats(torch.maximum(2 * p["thickness"] + 0.5 * edge, NEAR_BY_NATURE * edge))
         s.friction, s.thickness = self._floats(p["friction"]), self._floats(p["thickness"])
         s.air, s.contact = self._floats(p["air_density"]), self._floats(CONTACT_SHARE / step**2)
         s.wind = self._vectors(torch.stack([p["wind_x"], p["wind_y"], p["wind_z"]], -1))
@@ -98,6 +99,7 @@ class Work:
         m.vertex_scene, m.face_scene = self._ints(scene.node_scene), self._ints(face_scene(scene))
         m.mass, m.rest = self._floats(scene.mass), self._vectors(scene.rest_position)
         m.driven, m.face = self._ints(driven), self._ints(scene.faces)
+        m.centre = self._vectors(scene.rest_position[scene.faces].mean(1))
         m.area, m.inverse = self._floats(sheet.area), self._hold(sheet.inverse, torch.float32, wp.mat22)
         m.corner_ptr, m.corner = self._ints(corner_ptr), self._ints(corner)
         m.bend_ptr = self._ints(pointer(torch.bincount(row, minlength=scene.n_nodes)))
@@ -152,11 +154,18 @@ class Work:
             wp.launch(kernels.face_forces, self.n_faces, [k, s, m, x, v, self.force], device=device)
             if self.touches:
                 if k in self.searches:
-                    blocks = self.block_scene.shape[0]
-                    wp.launch(kernels.bound_blocks, blocks, [k, s, m, self.block_scene, x, self.ball], device=device)
-                    wp.launch(kernels.find_contacts, n, [k, s, m, self.ball, x, self.count, self.slot], device=device)
-                wp.launch(kernels.contact_forces, n, [k, s, m, x, v, self.count, self.slot, self.total], device=device)
+                    self._launch_search(k, x)
+                contacts = [k, s, m, x, v, self.count, self.slot, self.total]
+                wp.launch(kernels.contact_forces, n, contacts, device=device)
             after = (self.x[(k + 1) % 2], self.v[(k + 1) % 2])
             wp.launch(
                 kernels.step, n, [k, self.dt, s, m, self.force, self.count, self.total, x, v, *after], device=device
             )
+
+    def _launch_search(self, k: int, x: Any) -> None:
+        s, m, device = self.still, self.mesh, self.device
+        blocks = self.block_scene.shape[0]
+        wp.launch(kernels.bound_faces, self.n_faces, [k, s, m, x, self.ball], device=device)
+        wp.launch(kernels.bound_blocks, blocks, [k, s, self.block_scene, self.ball, self.block], device=device)
+        search = [k, s, m, self.ball, self.block, x, self.count, self.slot]
+        wp.launch(kernels.find_contacts, self.n_nodes, search, device=device)

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..contracts._kept import kept
 from ..contracts.card import ModelCard
 from ..contracts.model import Stepper, place_driven
 from ..contracts.scene import NodeType, Scene, Script, stack_scenes
@@ -42,9 +43,15 @@ class Link:
         """The same, reading rows that lie farther on."""
         return Link(self.index + offset, self.weight)
 
+    def rows(self, chosen: Tensor) -> Link:
+        """Only some of the rows."""
+        return Link(self.index[chosen], self.weight[chosen])
+
     def __call__(self, values: Tensor) -> Tensor:
         """Rows (..., n, 3) from rows (..., m, 3)."""
-        return (values[..., self.index, :] * self.weight.unsqueeze(-1).to(values.dtype)).sum(-2)
+        read = [values.index_select(-2, column) for column in self.index.unbind(1)]
+        share = self.weight.to(values.dtype).unsqueeze(-1).unbind(1)
+        return read[0] * share[0] + read[1] * share[1] + read[2] * share[2]
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,8 @@ class CoarseState:
     fine: Frame
     """The fine sheet at the start."""
     prolong: Link
-    restrict: Link
+    paths: Link
+    """The driven coarse vertices from the fine ones."""
     now: Frame
 
 
@@ -77,21 +85,22 @@ class CoarseFabric(Stepper[CoarseState]):
     def encode(self, past: Trajectory) -> CoarseState:
         """Restrict the last frame."""
         now = past.frame(-1)
-        scene, restrict, prolong = restricted(past.scene, self.factor)
+        key = ("cloth restricted", self.factor)
+        scene, restrict, prolong = kept(past.scene, key, lambda: restricted(past.scene, self.factor))
         device = self.solver.device
+        # Scripts are read through the fine sheet, frame by frame, so the coarse scene's own is empty.
         x, v = restrict(now.position.cpu()), restrict(now.velocity.cpu())
         coarse = self.solver.state(scene, x, v)
         fine = Frame(now.position.to(device), now.velocity.to(device))
-        return CoarseState(
-            coarse, coarse.position, past.scene.to(device), fine, prolong.to(device), restrict.to(device), fine
-        )
+        paths = restrict.rows(scene.driven_nodes)
+        whole = past.scene.to(device)
+        return CoarseState(coarse, coarse.position, whole, fine, prolong.to(device), paths.to(device), fine)
 
     def advance(self, state: CoarseState, script: Script) -> CoarseState:
         """Step the coarse sheet by one frame and let it carry the fine one."""
-        paths = state.coarse.scene.driven_nodes
         whole = state.fine.position.new_zeros((2, state.scene.n_nodes, 3))
         whole[:, state.scene.driven_nodes] = script.node_position[:2].to(whole.dtype)
-        own = dataclasses.replace(script, node_position=state.restrict(whole)[:, paths])
+        own = dataclasses.replace(script, node_position=state.paths(whole))
         coarse = self.solver.advance(state.coarse, own)
         position = state.fine.position + state.prolong(coarse.position - state.start)
         moved = Frame(position, state.prolong(coarse.velocity))
@@ -133,7 +142,7 @@ def _restrict_one(scene: Scene, factor: float) -> tuple[Scene, Link, Link]:
     local = local + 0.5 * (low + high)
     driven = scene.driven_nodes
     down = _linked(local, rest, faces)
-    local, held = _held(local, down, rest, driven)
+    local, held = _held(local, down, rest, driven, spacing)
     down = _linked(local, rest, faces)
     up = _linked(rest, local, coarse_faces)
     mass = vertex_area(local, coarse_faces)
@@ -157,21 +166,19 @@ def _restrict_one(scene: Scene, factor: float) -> tuple[Scene, Link, Link]:
     return new, down, up
 
 
-def _held(local: Tensor, down: Link, rest: Tensor, driven: Tensor) -> tuple[Tensor, Tensor]:
+def _held(local: Tensor, down: Link, rest: Tensor, driven: Tensor, spacing: float) -> tuple[Tensor, Tensor]:
     """Coarse rest positions, moved onto driven vertices that none stands for, and which coarse vertices are driven."""
     is_driven = torch.zeros(len(rest), dtype=torch.bool)
     is_driven[driven] = True
     held = (is_driven[down.index] | (down.weight.abs() < 1e-6)).all(1)
-    local = local.clone()
-    for i in driven.tolist():
-        apart = torch.linalg.vector_norm(local - rest[i], dim=-1)
-        spread = torch.linalg.vector_norm(local[held] - rest[i], dim=-1)
-        # One that is held within half a coarse edge stands for it.
-        if spread.numel() and float(spread.min()) <= 0.75 * float(torch.cdist(local, local).fill_diagonal_(9e9).min()):
-            continue
-        nearest = int(torch.where(held, torch.inf, apart).argmin())
-        local[nearest], held[nearest] = rest[i], True
-    return local, held
+    at, moved = local.numpy().copy(), held.numpy()
+    for spot in rest[driven].numpy():
+        apart = np.linalg.norm(at - spot, axis=1)
+        # One that is held within three quarters of a coarse edge stands for it.
+        if not moved.any() or apart[moved].min() > 0.75 * spacing:
+            nearest = np.where(moved, np.inf, apart).argmin()
+            at[nearest], moved[nearest] = spot, True
+    return torch.from_numpy(at), torch.from_numpy(moved)
 
 
 def _linked(points: Tensor, rest: Tensor, faces: Tensor) -> Link:

@@ -25,8 +25,8 @@ WARMUP_CALLS = 10
 WARMUP_SECONDS = 0.5
 """Ceilings of the warm-up, after which the timing is marked as not steady; the seconds are at least CEILING_FACTOR samples."""
 
-CEILING_SECONDS = 4.0
-CEILING_FACTOR = 10
+CEILING_SECONDS = 2.0
+CEILING_FACTOR = 4
 """Sampling time of one task [s], or that many times what its samples must take at least: beyond it a slow task gets fewer
 samples than asked for, but never fewer than three."""
 

@@ -125,15 +125,17 @@ def try_batches(
 ) -> list[dict[str, Any]]:
     """Throughput at growing batch sizes, until one gains less than 5 % or does not fit; `start` is the time at one scene.
 
-    Each size is called once to warm up and once to measure, or just once where that takes longer than QUICK_SECONDS (the
-    code is warm from one scene): enough to choose, the chosen one is then sampled.
+    Each size is called once to warm up and once to measure, or just once where that takes longer than QUICK_SECONDS and no
+    longer than so many scenes one by one (else something was compiled or captured for the new size): enough to choose, the
+    chosen one is then sampled.
     """
     tried = [_throughput(1, pasts[1], n_frames, start, start)]
     for batch in [b for b in pasts if b > 1]:
         task = _task(model, pasts[batch], n_frames)
         try:
             first = once(task, clocks)
-            seconds = once(task, clocks) if first < QUICK_SECONDS else first
+            again = first < QUICK_SECONDS or first > GAIN * batch * start
+            seconds = once(task, clocks) if again else first
             tried.append(_throughput(batch, pasts[batch], n_frames, seconds, first))
         except Exception as error:  # too large for the device, or refused: smaller batches stand
             lost = {"batch": batch, "seconds": None, "first_call_s": None, "nodes_per_s": 0.0}
@@ -146,7 +148,7 @@ def try_batches(
 def _plan_of(tried: Mapping[str, Any], effort: Effort) -> Timing:
     """The plan of a batch that was tried: steady when it was called twice and took the same time."""
     first, seconds = tried["first_call_s"], tried["seconds"]
-    twice = first < QUICK_SECONDS
+    twice = first != seconds
     return plan(first, int(twice), twice and abs(first - seconds) <= STEADY * seconds, seconds, effort)
 
 

@@ -56,20 +56,20 @@ def smoke() -> Track:
 
 
 def quick() -> Track:
-    """A newcomer's first run: the whole pipeline in about 6 minutes on 2 quiet CPU cores, at most 10 on busy ones."""
+    """A newcomer's first run: three domains in about 6 minutes on 2 quiet CPU cores, at most 10 on busy ones."""
     return Track(
         name="quick",
         size="s",
         machine="cpu",
-        trajectories={"train": 64, "valid": 8, "test": 32, "more": 8, "material": 8, "shape": 8, "long": 8},
-        training_steps=5000,
-        training_ceiling=240.0,
+        trajectories={"train": 48, "valid": 8, "test": 32, "more": 8, "material": 8, "shape": 8, "long": 8},
+        training_steps=1800,
+        training_ceiling=120.0,
         training_seeds=(0,),
         timing_samples=5,
         timing_sample_seconds=0.1,
-        timing_batches=(1, 8),
-        timed_rungs=3,
-        stage_budget={"generate": 45, "train": 160, "score": 110, "speed": 60},
+        timing_batches=(1, 4),
+        timed_rungs=2,
+        stage_budget={"generate": 50, "train": 110, "score": 120, "speed": 60},
     )
 
 

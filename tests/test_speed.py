@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -171,6 +172,44 @@ def test_a_slow_batch_is_not_run_twice_to_be_chosen(film: Trajectory) -> None:
     try_batches(Counting(fake, "m", "ladder", 5.0, 0.0), pasts, 8, fake.clocks, start=5.0)
     try_batches(Counting(fake, "m", "ladder", 0.5, 0.0), pasts, 8, fake.clocks, start=0.5)
     assert calls == [4, 4, 4]
+
+
+def test_what_is_compiled_for_a_new_batch_is_not_taken_for_its_speed(film: Trajectory) -> None:
+    """A step captured for each number of scenes: 60 s once, then 1.5 s a call."""
+    fake = Fake()
+    pasts = {b: film.frames(0, 4).select(batch_scenes(film, b)) for b in (1, 4)}
+
+    class Capturing(Costly):
+        seen: ClassVar[set[int]] = set()
+
+        def rollout(self, past: Trajectory, n_frames: int) -> Trajectory:
+            self.fake.queued += 0.0 if past.scene.n_scenes in self.seen else 60.0
+            self.seen.add(past.scene.n_scenes)
+            return super().rollout(past, n_frames)
+
+    tried = try_batches(Capturing(fake, "m", "ladder", 1.5, 0.0), pasts, 8, fake.clocks, start=1.5)
+    assert (tried[1]["first_call_s"], tried[1]["seconds"]) == (61.5, 1.5)
+    entries, _ = speed_case(
+        film.frames(0, 4), 8, [Contestant(Capturing(fake, "n", "reference", 1.5, 0.0))], Effort(3, 0.0),
+        batches=(1, 4), clocks=fake.clocks,
+    )  # fmt: skip
+    assert entries[0]["throughput"]["batch"] == 4
+    assert entries[0]["throughput"]["median_s"] == entries[0]["latency"]["median_s"] == 1.5
+
+
+def test_uploading_is_part_of_the_time(ballistic: Domain, recipe: Recipe, film: Trajectory) -> None:
+    """A solver uploads in `encode`, which every timed call goes through."""
+    fake = Fake()
+    solver = ballistic.reference(recipe)
+    encode = solver.encode
+
+    def uploading(past: Trajectory) -> Any:
+        fake.queued += 0.25
+        return encode(past)
+
+    solver.encode = uploading  # type: ignore[method-assign]
+    entries, _ = speed_case(film.frames(0, 4), 4, [Contestant(solver)], Effort(3, 0.0), clocks=fake.clocks)
+    assert entries[0]["latency"]["median_s"] == pytest.approx(0.25, abs=1e-6)
 
 
 def test_trying_batches_stops_where_nothing_is_gained(film: Trajectory) -> None:

@@ -44,7 +44,7 @@ def _place_driven(
     dt: float,
     lead: float,
     body_q: wp.array[wp.transform],
-    body_qd: wp.array[wp.spatial_vector],
+    body_qd: wp.array[wp.spatial_vector],  # type: ignore[valid-type]
     joint_q: wp.array[float],
     joint_qd: wp.array[float],
 ) -> None:
@@ -53,18 +53,18 @@ def _place_driven(
     body = row[i]
     v = velocity[i]
     x = start[i] + v * (dt * (float(tick[0]) + lead))
-    body_q[body] = wp.transform(x, wp.quat_identity())
-    body_qd[body] = wp.spatial_vector(v, wp.vec3(0.0))
+    body_q[body] = wp.transform(x, wp.quat_identity())  # type: ignore[index]
+    body_qd[body] = wp.spatial_vector(v, wp.vec3(0.0))  # type: ignore[index]
     for k in range(3):
-        joint_q[7 * body + k] = x[k]
-        joint_qd[6 * body + k] = v[k]
+        joint_q[7 * body + k] = x[k]  # type: ignore[index]
+        joint_qd[6 * body + k] = v[k]  # type: ignore[index]
 
 
 @wp.kernel
 def _finish_step(tick: wp.array[wp.int32], count: wp.array[wp.int32], most: wp.array[wp.int32]) -> None:
     """Count the step and remember the most contacts that any step asked for."""
-    tick[0] = tick[0] + 1
-    most[0] = wp.max(most[0], count[0])
+    tick[0] = tick[0] + 1  # type: ignore[index]
+    most[0] = wp.max(most[0], count[0])  # type: ignore[index]
 
 
 class Worlds:
@@ -80,27 +80,27 @@ class Worlds:
         scene, s = self.scene, self.settings
         builder, self.body_row, self.driven_row = build(scene, self._gap())
         device = wp.get_device(self.device)
-        self.model = builder.finalize(device=device)
+        self.model: Any = builder.finalize(device=device)
         contacts = self.room * (int(scene.shape_ptr[-1]) + int(scene.obstacle_ptr[-1])) + 8
         self.model.rigid_contact_max = contacts
         self.pipeline = newton.CollisionPipeline(
             self.model, rigid_contact_max=contacts, broad_phase="explicit", verify_buffers=False, deterministic=device.is_cuda,
             include_static_kinematic_pairs=False,
         )  # fmt: skip
-        self.contacts = self.pipeline.contacts()
+        self.contacts: Any = self.pipeline.contacts()
         most = int((scene.shape_ptr.diff() + scene.obstacle_ptr.diff()).max())
         self.solver = solver_for(self.model, s, 3 * self.room * most)
-        self.states = self.model.state(), self.model.state()
+        self.states: tuple[Any, Any] = (self.model.state(), self.model.state())
         self.control = self.model.control()
         self._q, self._qd = (wp.to_torch(x) for x in (self.states[0].body_q, self.states[0].body_qd))
         self._joint_q = wp.to_torch(self.states[0].joint_q).view(-1, 7)
         self._joint_qd = wp.to_torch(self.states[0].joint_qd).view(-1, 6)
-        self._tick = wp.zeros(1, dtype=wp.int32, device=device)
-        self._most = wp.zeros(1, dtype=wp.int32, device=device)
+        self._tick: Any = wp.zeros(1, dtype=wp.int32, device=device)
+        self._most: Any = wp.zeros(1, dtype=wp.int32, device=device)
         rows = max(1, int(self.driven_row.numel()))
-        self._row = wp.array(self.driven_row.to(torch.int32).cpu().numpy(), dtype=wp.int32, device=device)
-        self._start = wp.zeros(rows, dtype=wp.vec3, device=device)
-        self._speed = wp.zeros(rows, dtype=wp.vec3, device=device)
+        self._row: Any = wp.array(self.driven_row.to(torch.int32).cpu().numpy(), dtype=wp.int32, device=device)
+        self._start: Any = wp.zeros(rows, dtype=wp.vec3, device=device)
+        self._speed: Any = wp.zeros(rows, dtype=wp.vec3, device=device)
 
     def _gap(self) -> float:
         """Half the distance at which two solids are given a contact: what they can close before the next look."""
@@ -241,13 +241,13 @@ def solver_for(model: Any, settings: RigidSettings, rows: int) -> Any:
 
 def build(scene: Scene, gap: float) -> tuple[Any, Tensor, Tensor]:
     """A Newton builder with the scenes as worlds, and its rows of the bodies (P,) and of the obstacles (S,)."""
-    builder = newton.ModelBuilder(gravity=(0.0, 0.0, 0.0))
+    builder: Any = newton.ModelBuilder(gravity=(0.0, 0.0, 0.0))
     newton.solvers.SolverSteel.register_custom_attributes(builder)
     mass, inertia = (x.cpu().tolist() for x in mass_properties(scene))
     host = scene.to("cpu")
     pointers = [x.tolist() for x in (host.body_ptr, host.shape_ptr, host.obstacle_ptr)]
     friction, restitution = (host.parameters[k].tolist() for k in ("friction", "restitution"))
-    body_row, driven_row = [], []
+    body_row, driven_row, unit = [], [], wp.mat33(1, 0, 0, 0, 1, 0, 0, 0, 1)
     for b in range(scene.n_scenes):
         cfg = newton.ModelBuilder.ShapeConfig(
             density=0.0, mu=friction[b], restitution=restitution[b], mu_torsional=0.0, mu_rolling=0.0, gap=gap
@@ -263,7 +263,7 @@ def build(scene: Scene, gap: float) -> tuple[Any, Tensor, Tensor]:
             pose, size = wp.transform(*host.shape_pose[q].tolist()), host.shape_size[q].tolist()
             _add_solid(builder, body, int(host.shape_kind[q]), size, pose, cfg)
         for s in range(pointers[2][b], pointers[2][b + 1]):
-            driven_row.append(builder.add_body(mass=1.0, inertia=wp.mat33(1, 0, 0, 0, 1, 0, 0, 0, 1), is_kinematic=True, lock_inertia=True))  # fmt: skip
+            driven_row.append(builder.add_body(mass=1.0, inertia=unit, is_kinematic=True, lock_inertia=True))
             kind = BodyShape.BALL if int(host.obstacle_kind[s]) == Obstacle.BALL else BodyShape.BOX
             _add_solid(builder, driven_row[-1], kind, host.obstacle_size[s].tolist(), wp.transform_identity(), cfg)
         builder.end_world()
@@ -323,3 +323,32 @@ def _content(scene: Scene, settings: RigidSettings, device: str) -> str:
         digest.update(f"{values.shape}{values.dtype}".encode())
         digest.update(values.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def swing(settings: RigidSettings, length: float, radius: float, angle: float, dt: float, steps: int) -> Any:
+    """Angles [rad] after every second step of a ball hung on a hinge by a massless rod: for the physics tests alone."""
+    builder: Any = newton.ModelBuilder(gravity=(0.0, 0.0, -9.81))
+    newton.solvers.SolverSteel.register_custom_attributes(builder)
+    i = 0.4 * radius**2
+    ball = builder.add_link(mass=1.0, inertia=wp.mat33(i, 0, 0, 0, i, 0, 0, 0, i), lock_inertia=True)
+    hung = wp.transform((0.0, 0.0, length), wp.quat_identity())
+    hinge = builder.add_joint_revolute(parent=-1, child=ball, child_xform=hung, axis=newton.Axis.Y, armature=0.0)
+    builder.add_articulation([hinge])
+    model: Any = builder.finalize(device="cpu")
+    model.rigid_contact_max = 8
+    solver, control = solver_for(model, settings, 8), model.control()
+    states: list[Any] = [model.state(), model.state()]
+    states[0].joint_q.fill_(angle)
+    newton.eval_fk(model, states[0].joint_q, states[0].joint_qd, states[0])
+    swept = []
+    for _ in range(2):
+        solver.step(states[0], states[1], control, None, dt)
+        states.reverse()
+    with wp.ScopedCapture(device="cpu") as capture:
+        for _ in range(2):
+            solver.step(states[0], states[1], control, None, dt)
+            states.reverse()
+    for _ in range(steps // 2):
+        wp.capture_launch(capture.graph)
+        swept.append(float(states[0].joint_q.numpy()[0]))
+    return np.array(swept)

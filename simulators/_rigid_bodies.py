@@ -119,3 +119,20 @@ def centred(kind: Tensor, size: Tensor, pose: Tensor) -> Tensor:
     share = volume(kind, size)
     centre = (share[:, None] * pose[:, :3].to(torch.float64)).sum(0) / share.sum()
     return torch.cat([pose[:, :3] - centre.to(pose.dtype), pose[:, 3:]], -1)
+
+
+def rounded_points(kind: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
+    """Points (n, 20, 3) in the solids' frames and radii (n, 20) [m]: balls that touch a solid's surface from within.
+
+    A ball is one such ball, a capsule a row of five, a box its corners and the middles of its edges, of radius zero. With the
+    exact distance to another solid they tell contacts of balls, capsules and corners exactly, and crossing edges to within
+    half a quarter of their length.
+    """
+    grid = [x for x in itertools.product((-1.0, 0.0, 1.0), repeat=3) if x.count(0.0) < 2]
+    corner = torch.tensor(grid, dtype=size.dtype, device=size.device) * size.unsqueeze(1)
+    along = torch.zeros((20, 3), dtype=size.dtype, device=size.device)
+    along[:5, 2] = torch.linspace(-1, 1, 5)
+    row = along * size[:, 1, None, None]
+    box, capsule = (kind == k for k in (BodyShape.BOX, BodyShape.CAPSULE))
+    point = torch.where(box[:, None, None], corner, torch.where(capsule[:, None, None], row, 0.0))
+    return point, torch.where(box, 0.0, size[:, 0]).unsqueeze(-1).expand(-1, 20)

@@ -102,7 +102,8 @@ class Draft:
     def count(self, low: int, high: int, least: int = 1) -> int:
         """A number of bodies for L, from the range for USUAL_SIZE."""
         usual = int(self.rng.integers(low, high + 1))
-        return max(least, round(usual * self.number * (USUAL_SIZE / self.size) ** 1.5))
+        scaled: float = usual * self.number * (USUAL_SIZE / self.size) ** 1.5
+        return max(least, round(scaled))
 
     def uniform(self, low: float, high: float) -> float:
         """A number between low and high."""
@@ -361,8 +362,9 @@ def build(domain: str, d: Draft, parameters: dict[str, float], n_frames: int, fr
     shapes, nodes, masses = [], [], []
     for p, body in enumerate(d.bodies):
         kind, size, pose = solid_tensors(body.solids)
-        own = centred(kind, size, pose)
         _require_extent(kind, size, p)
+        # In the precision of the scene, so that its nodes can be placed again from the scene alone.
+        size, own = size.to(torch.float32), centred(kind, size, pose).to(torch.float32)
         shapes.append((kind, size, own, torch.full_like(kind, p)))
         nodes.append(node_points(kind, size, own))
         mass = DENSITY * body.heaviness * float(volume(kind, size).sum())
@@ -372,7 +374,7 @@ def build(domain: str, d: Draft, parameters: dict[str, float], n_frames: int, fr
     pose = torch.tensor(np.array([[*b.position, *b.quaternion] for b in d.bodies]))
     twist = torch.tensor(np.array([[*b.velocity, *b.spin] for b in d.bodies]))
     pose, twist = pose.to(torch.float32), twist.to(torch.float32)
-    position, velocity = carried(torch.cat(nodes).to(torch.float32), pose, twist, body_id)
+    position, velocity = carried(torch.cat(nodes), pose, twist, body_id)
     wall = torch.full((3, 2), int(Wall.NO_SLIP))
     wall[2, 1] = Wall.OPEN
     scene = single_scene(
@@ -387,8 +389,8 @@ def build(domain: str, d: Draft, parameters: dict[str, float], n_frames: int, fr
         parameters=parameters,
         n_frames=n_frames,
         shape_kind=kind,
-        shape_size=size.to(torch.float32),
-        shape_pose=own.to(torch.float32),
+        shape_size=size,
+        shape_pose=own,
         shape_body=of_body,
         obstacle_kind=torch.tensor([int(p.kind) for p in d.pushers], dtype=torch.int64),
         obstacle_size=torch.tensor(np.array([p.size for p in d.pushers]).reshape(-1, 3), dtype=torch.float32),

@@ -10,8 +10,9 @@ twist (no warm start, no anchored friction), so a rollout restarts from any fram
 regularization that lets a resting body sink by 5 g dt² and keeps stacks from creeping. `engine="xpbd"` runs Newton's position-based
 solver on the same worlds; docs/rigid.md says by figures why it does not make the truth.
 
-**Units** SI. **Good values**: see `reference_settings`; docs/rigid.md has the refinement. **Fails**: mass ratios above 10⁴ are refused;
-stacks above some tens of bodies need more iterations; bodies that move farther in a step than their size pass through one another.
+**Units** SI. **Good values**: see `reference_settings`; docs/rigid.md has the refinement. **Fails**: mass ratios above 10⁴ are
+refused; stacks of some tens of bodies need more iterations; bodies that move farther in a step than their size pass through one
+another.
 
 Hidden parameters: friction, restitution, mass ratio. Driven: a pusher (an obstacle that moves by the script).
 """
@@ -19,7 +20,6 @@ Hidden parameters: friction, restitution, mass ratio. Driven: a pusher (an obsta
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -57,6 +57,22 @@ FASTEST_PUSHER = 20.0
 def reference_settings() -> RigidSettings:
     """Settings of the truth."""
     return RigidSettings(substeps=20, iterations=12)
+
+
+def ladder_settings() -> dict[str, RigidSettings]:
+    """Cheaper settings by name, dearest first."""
+    return {
+        "newton-s20-i6": RigidSettings(20, 6),
+        "newton-s10": RigidSettings(10, 12),
+        "newton-s20-i4-c2": RigidSettings(20, 4, collide_every=2),
+        "newton-s10-i6": RigidSettings(10, 6),
+        "newton-s8-i4": RigidSettings(8, 4),
+        "newton-s4": RigidSettings(4, 12),
+        "newton-s4-i4": RigidSettings(4, 4),
+        "newton-s2": RigidSettings(2, 12),
+        "newton-s2-i4": RigidSettings(2, 4),
+        "newton-s1-i4": RigidSettings(1, 4),
+    }
 
 
 @dataclass(frozen=True)
@@ -219,7 +235,7 @@ class Rigid(Domain):
     version: ClassVar[int] = 1
     frame_interval: ClassVar[float] = 0.02
     trust_threshold: ClassVar[float] = 0.05
-    observable_name: ClassVar[str] = "body poses"
+    observable_name: ClassVar[str] = "body poses [m]"
     families: ClassVar[tuple[str, ...]] = tuple(FAMILIES)
     parameter_units: ClassVar[dict[str, str]] = {"friction": "1", "restitution": "1", "mass_ratio": "1"}
 
@@ -241,19 +257,31 @@ class Rigid(Domain):
 
     def ladder(self, recipe: Recipe, device: str = "cpu") -> dict[str, Stepper[Any]]:
         """Fewer substeps, fewer iterations, both, rarer searches for contacts; dearest first."""
-        raise NotImplementedError
+        return {n: RigidSolver(n, "ladder", s, device) for n, s in ladder_settings().items()}
 
     def invariants(self, film: Trajectory) -> dict[str, Tensor]:
-        raise NotImplementedError
+        """Mechanical energy [J], which only a pusher may raise, and height of the centre of mass [m]."""
+        from ._rigid_probes import invariants
+
+        return invariants(film)
 
     def observable(self, film: Trajectory) -> Tensor:
-        raise NotImplementedError
+        """See `_rigid_probes.py`."""
+        from ._rigid_probes import body_poses
+
+        return body_poses(film)
 
     def events(self, film: Trajectory) -> dict[str, Tensor]:
-        raise NotImplementedError
+        """See `_rigid_probes.py`."""
+        from ._rigid_probes import events
+
+        return events(film)
 
     def validate(self, full: bool = False) -> list[PhysicsCheck]:
-        raise NotImplementedError
+        """See `_rigid_physics.py`."""
+        from ._rigid_physics import validate
+
+        return validate(full)
 
     def example(self, n_frames: int) -> Trajectory:
         """A film of four small unlike scenes."""

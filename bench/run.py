@@ -171,6 +171,8 @@ class _Run:
             if _trainable(name)
             for seed in self.track.training_seeds
         ]
+        # The long ones first, so that the short ones fill what is left.
+        jobs.sort(key=lambda job: registry.module("surrogates", job.name, "model").KIND == "baseline")
         results = workers.together([functools.partial(self.trained, workers, job) for job in jobs])
         for domain in self.domains:
             recipe = self.recipe(domain)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import signal
 import threading
 import time
 from collections import deque
@@ -107,8 +108,8 @@ class Workers:
     def __enter__(self) -> Workers:
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self._close(wait=True)
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        self._close(kill=kind is not None)
 
     def submit(self, work: Callable[..., T], *arguments: Any) -> Future[T]:
         """Have `work(*arguments)` done; with one worker it is done when this returns."""
@@ -144,14 +145,20 @@ class Workers:
             try:
                 return [each.result() for each in _failed_first(started)]
             except BaseException:
-                self._close(wait=False)
+                self._close(kill=True)
                 raise
 
-    def _close(self, wait: bool) -> None:
+    def _close(self, kill: bool) -> None:
+        """End the processes; `kill` does not wait for what they are at, which nobody wants any more."""
         with self._lock:
             self._closed = True
-            if self._pool is not None:
-                self._pool.shutdown(wait=wait, cancel_futures=True)
+            pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        if kill:
+            for process in list((getattr(pool, "_processes", None) or {}).values()):
+                process.terminate()
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _failed_first(futures: Sequence[Future[T]]) -> Sequence[Future[T]]:
@@ -191,6 +198,8 @@ def _set_up(workers: int) -> None:
     # Read by Taichi when it starts, which otherwise takes all cores in every worker.
     os.environ.setdefault("TI_CPU_MAX_NUM_THREADS", str(max(1, cores // workers)))
     torch.set_num_threads(1)
+    # An interruption from the keyboard reaches every process; the parent answers it, and ends its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     assert parent is not None
     sentinel = parent.sentinel

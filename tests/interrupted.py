@@ -42,6 +42,23 @@ class Slow(Ballistic):
         return super().simulate(recipe, split, indices, root_seed, device, siblings)
 
 
+class Sleepy(Ballistic):
+    """Ballistic, whose simulator takes a minute."""
+
+    def simulate(
+        self,
+        recipe: Recipe,
+        split: str,
+        indices: Sequence[int],
+        root_seed: int,
+        device: str = "cpu",
+        siblings: int = 1,
+    ) -> Trajectory:
+        print("at work", file=sys.stderr, flush=True)
+        time.sleep(60)
+        return super().simulate(recipe, split, indices, root_seed, device, siblings)
+
+
 class Deadly(Ballistic):
     """Ballistic, whose simulator takes its process down with it."""
 
@@ -109,10 +126,23 @@ def full(out: Path) -> dict[str, object]:
     return {"said": said, "left": left, "problems": [str(p) for p in datasets.verify(out / "ballistic")]}
 
 
+def sleep(out: Path) -> None:
+    try:
+        # Under its package's name, since that is where a worker finds it.
+        from hedgefox.tests.interrupted import Sleepy as Named
+
+        datasets.generate(Named(), TRACK, out, workers=2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr, flush=True)
+
+
 def main() -> None:
     torch.set_num_threads(1)
     _plan.GROUPS_PER_SHARD = 1
     how, out = sys.argv[1], Path(sys.argv[2])
+    if how == "sleep":
+        sleep(out)
+        return
     print(json.dumps(kill(out, int(sys.argv[3]), int(sys.argv[4])) if how == "kill" else full(out)))
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +157,20 @@ def test_a_worker_that_dies_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(HedgefoxError, match="a worker process died"):
         datasets.generate(Deadly(), TRACK, tmp_path, workers=2)
+    assert not list((tmp_path / "ballistic").glob("*.h5*"))
+
+
+def test_an_interruption_ends_workers_at_once_and_quietly(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("interrupted.py")
+    process = subprocess.Popen(
+        [sys.executable, str(script), "sleep", str(tmp_path)], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stderr is not None
+    assert [process.stderr.readline() for _ in range(2)] == ["at work\n"] * 2
+    os.killpg(process.pid, signal.SIGINT)
+    started = time.monotonic()
+    assert process.communicate()[1] == "interrupted\n"
+    assert time.monotonic() - started < 30
     assert not list((tmp_path / "ballistic").glob("*.h5*"))
 
 

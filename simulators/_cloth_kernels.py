@@ -224,8 +224,10 @@ def face_forces(
     breeze = s.wind[b] - (v[i0] + v[i1] + v[i2]) / 3.0
     area = wp.length(area_normal)
     flow = wp.dot(breeze, area_normal) / wp.max(area, 1.0e-12)
-    # A third of the drag of a plate across the stream to each corner.
-    air = (s.air[b] * 0.5 * wp.abs(flow) * flow / 3.0) * area_normal
+    # A third of the drag of a plate across the stream to each corner; never more than stops the face within a substep.
+    drag = s.air[b] * 0.5 * wp.abs(flow)
+    most = (m.mass[i0] + m.mass[i1] + m.mass[i2]) / (6.0 * s.time_step[b] * wp.max(area, 1.0e-12))
+    air = (wp.min(drag, most) * flow / 3.0) * area_normal
     out[3 * f] = air - f1 - f2
     out[3 * f + 1] = air + f1
     out[3 * f + 2] = air + f2

@@ -1,7 +1,7 @@
 """The sampled scenes of cloth: a pinned sheet in wind, a drape over a ball, a dragged corner, a folded sheet.
 
-Ranges of the splits are disjoint by construction: `material` draws stiffnesses and mass from `UNSEEN` instead of `SEEN`, `more`
-draws sheets of two to four times as many vertices, `shape` sheets that are cut out and solids that are boxes.
+Ranges of the splits are disjoint by construction: `material` draws stiffnesses, mass and friction from ranges of their own,
+`more` sheets of two to four times as many vertices, `shape` sheets that are cut out and solids that are boxes.
 """
 
 from __future__ import annotations
@@ -21,20 +21,13 @@ from ..contracts.trajectory import Trajectory
 from ._cloth_sheet import edges_of, lattice_sheet, vertex_area
 
 GRAVITY = 9.81
-SEEN = {
-    "stretch_stiffness": (80.0, 200.0),
-    "bend_stiffness": (3e-5, 5e-4),
-    "mass_per_area": (0.12, 0.3),
-    "friction": (0.15, 0.6),
+RANGES = {
+    "stretch_stiffness": {"train": (80.0, 200.0), "material": (240.0, 400.0)},
+    "bend_stiffness": {"train": (3e-5, 5e-4), "material": (1e-3, 3e-3)},
+    "mass_per_area": {"train": (0.12, 0.3), "material": (0.36, 0.5)},
+    "friction": {"train": (0.15, 0.6), "material": (0.7, 0.9)},
 }
-"""Material parameters in distribution, drawn evenly in their logarithms."""
-UNSEEN = {
-    "stretch_stiffness": (240.0, 400.0),
-    "bend_stiffness": (1e-3, 3e-3),
-    "mass_per_area": (0.36, 0.5),
-    "friction": (0.7, 0.9),
-}
-"""The same out of distribution."""
+"""Material parameters by split, drawn evenly in their logarithms; splits not named draw as `train` does."""
 SHEAR_SHARE = 0.3
 """Shear stiffness over stretch stiffness."""
 FIXED = {"damping": 2e-4, "thickness": 0.02, "air_density": 1.2}
@@ -143,7 +136,7 @@ def drag(d: Draft) -> None:
 
 def fold(d: Draft) -> None:
     """Folded over a rounded crease, thrown onto the floor: its halves fall upon one another."""
-    radius = d.uniform(0.03, 0.05)
+    radius = d.uniform(0.06, 0.1)
     crease = d.uniform(-0.15, 0.15) * float(d.size[0])
     u = d.rest[:, 0] - crease
     angle = (u / radius).clamp(-math.pi / 2, math.pi / 2)
@@ -178,8 +171,7 @@ def _draft(recipe: Recipe, split: str, rng: np.random.Generator, frame: float) -
     spacing = np.array(cells) * 0.07
     rest, faces = lattice_sheet(nx, ny, float(spacing[0]), float(spacing[1]), cut)
     n_frames = recipe.n_frames(split)
-    ranges = UNSEEN if split == "material" else SEEN
-    drawn = {name: float(np.exp(rng.uniform(np.log(low), np.log(high)))) for name, (low, high) in ranges.items()}
+    drawn = {name: _log_uniform(rng, *ranges.get(split, ranges["train"])) for name, ranges in RANGES.items()}
     parameters = {**drawn, **FIXED, "shear_stiffness": SHEAR_SHARE * drawn["stretch_stiffness"]}
     return Draft(
         rng=rng, shape=split == "shape", rest=rest, faces=faces, n_frames=n_frames, frame=frame, position=rest,
@@ -187,6 +179,10 @@ def _draft(recipe: Recipe, split: str, rng: np.random.Generator, frame: float) -
         parameters={**parameters, "wind_x": 0.0, "wind_y": 0.0, "wind_z": 0.0},
         path=torch.zeros((n_frames, 3), dtype=torch.float64),
     )  # fmt: skip
+
+
+def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    return float(np.exp(rng.uniform(math.log(low), math.log(high))))
 
 
 def _start(domain: str, d: Draft) -> Trajectory:

@@ -19,11 +19,12 @@ from ..contracts.card import ModelCard
 from ..contracts.domain import Domain, PhysicsCheck, Recipe
 from ..contracts.errors import MisuseError
 from ..contracts.model import Stepper
-from ..contracts.scene import Script
+from ..contracts.scene import Scene, Script
 from ..contracts.seeds import stream
+from ..contracts.siblings import Ranges
 from ..contracts.trajectory import Frame, Trajectory, stack
 from ._cloth import PARAMETERS, ClothSettings, ClothSolver, ClothState, solver_card
-from ._cloth_scenes import FAMILIES, draw_scene
+from ._cloth_scenes import FAMILIES, RANGES, SHEAR_SHARE, draw_scene
 
 RECIPES = {
     "xs": Recipe(dim=3, resolution=0.14, past=5, horizon=12),
@@ -69,6 +70,7 @@ class Cloth(Domain):
     observable_name: ClassVar[str] = "coordinates of material points [m]"
     families: ClassVar[tuple[str, ...]] = tuple(FAMILIES)
     parameter_units: ClassVar[dict[str, str]] = PARAMETERS
+    parameter_ranges: ClassVar[Ranges] = RANGES
 
     def recipe(self, size: str) -> Recipe:
         """xs, s, m, l: vertices 14, 7, 3.5 and 2 cm apart, about 45, 160, 600 and 1900 a sheet."""
@@ -81,6 +83,16 @@ class Cloth(Domain):
         self.check_split(split, index)
         rng = stream(root_seed, self.name, split, index)
         return draw_scene(self.name, recipe, split, index, rng, self.frame_interval)
+
+    def with_parameter(self, scene: Scene, name: str, value: float) -> Scene:
+        """See Domain: vertices weigh as the mass per area has it, and shear stiffness goes with stretch stiffness."""
+        changed = super().with_parameter(scene, name, value)
+        if name == "mass_per_area":
+            heavier = value / float(scene.parameters[name][0])
+            return dataclasses.replace(changed, mass=scene.mass * heavier)
+        if name == "stretch_stiffness":
+            return super().with_parameter(changed, "shear_stiffness", SHEAR_SHARE * value)
+        return changed
 
     def reference(self, recipe: Recipe, device: str = "cpu") -> FabricSolver:
         """Finite elements on the scene's own mesh, substeps half of the stability limit."""

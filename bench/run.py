@@ -207,11 +207,13 @@ class _Run:
         made = []
         for job in (j for j in results if (j.domain, j.name) == (domain, name)):
             result, out = results[job], self.out / "weights" / job.folder
-            if isinstance(result, Exception):
-                self.fail("train", domain.name, f"{type(result).__name__}: {result}", model=name, seed=job.seed)
-                continue
-            self.weights[f"{domain.name}/{name}#{job.seed}"] = _folder_hash(out)
-            made.append(Contestant(surrogates.load(out, self.device), job.seed))
+            try:
+                if isinstance(result, Exception):
+                    raise result
+                made.append(Contestant(surrogates.load(out, self.device), job.seed))
+                self.weights[f"{domain.name}/{name}#{job.seed}"] = _folder_hash(out)
+            except Exception as error:  # nor one whose weights cannot be read back
+                self.fail("train", domain.name, f"{type(error).__name__}: {error}", model=name, seed=job.seed)
         return made
 
     # -- score ---------------------------------------------------------------------------------------------------------

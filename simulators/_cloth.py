@@ -11,7 +11,7 @@ that a stretched sheet is no stiffer against stretching than a resting one and t
 cosine of the angle between them. Poisson's ratio is zero. **Bending.** Curvature of each face from its
 corners and the three vertices across its edges (Flores & Oñate 2005); with the rest metric it is linear in x, and right for
 sheets that hardly stretch, at any deflection (Bergou et al. 2006). **Damping** is Kelvin-Voigt:
-every stress answers strain + τ · strain rate. **Air** presses on faces with half the density times the square of the normal
+every stress answers strain + τ · strain rate, with a τ for the membrane and one for bending. **Air** presses on faces with half the density times the square of the normal
 relative wind. **Contact**: vertices are kept half a thickness outside of obstacles and solid sides, losing the approaching part
 of their velocity, and friction takes up to μ times that part (Coulomb); vertices and triangles of the sheet itself, farther than
 1.7 edges apart when flat, repel one another from one thickness on, with damping and friction.
@@ -49,6 +49,7 @@ PARAMETERS = {
     "bend_stiffness": "N m",
     "mass_per_area": "kg/m²",
     "damping": "s",
+    "bend_damping": "s",
     "friction": "1",
     "thickness": "m",
     "air_density": "kg/m³",
@@ -135,15 +136,17 @@ class ClothSolver:
     def substeps(self, scene: Scene, sheet: Sheet) -> Tensor:
         """Substeps a frame of each scene, (B,): as many as its stiffness, mass and mesh ask for."""
         top = stiffest(scene, sheet)
-        omega = (top["membrane"] / self.settings.softening + top["bend"]).sqrt()
-        # A damped oscillator's limit: 2/ω (√(1 + ζ²) - ζ) with ζ = ω τ / 2.
-        zeta = 0.5 * omega * scene.parameters["damping"].cpu().to(torch.float64)
-        limit = 2 / omega.clamp(min=1e-12) * ((1 + zeta**2).sqrt() - zeta)
+        tau, bend_tau = (scene.parameters[n].cpu().to(torch.float64) for n in ("damping", "bend_damping"))
+        membrane = top["membrane"] / self.settings.softening
+        square = (membrane + top["bend"]).clamp(min=1e-24)
+        rate = 0.5 * (tau * membrane + bend_tau * top["bend"])
+        # Of a damped oscillator: the root of (ω dt/2)² + c dt/2 = 1.
+        limit = 2 * ((rate**2 + square).sqrt() - rate) / square
         number = (scene.frame_interval / (self.settings.courant * limit)).ceil().clamp(min=self.settings.least_substeps)
         if bool((number > MAX_SUBSTEPS).any()):
             b = int(number.argmax())
             raise MisuseError(
-                f"scene {b} needs {int(number[b])} substeps a frame, its stiffest motion being of {float(omega[b]):.3g} rad/s; "
+                f"scene {b} needs {int(number[b])} substeps a frame, its stiffest motion being of {float(square[b].sqrt()):.3g} rad/s; "
                 f"at most {MAX_SUBSTEPS} are taken"
             )
         return number.to(torch.int32)

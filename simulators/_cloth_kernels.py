@@ -28,6 +28,7 @@ class Scenes:
     shear: wp.array(dtype=wp.float32)
     bend: wp.array(dtype=wp.float32)
     damping: wp.array(dtype=wp.float32)
+    bend_damping: wp.array(dtype=wp.float32)
     friction: wp.array(dtype=wp.float32)
     thickness: wp.array(dtype=wp.float32)
     air: wp.array(dtype=wp.float32)
@@ -428,7 +429,7 @@ def step(
             for c in range(m.corner_ptr[i], m.corner_ptr[i + 1]):
                 f += force[m.corner[c]]
             bent = wp.vec3(0.0, 0.0, 0.0)
-            tau = s.damping[b]
+            tau = s.bend_damping[b]
             for c in range(m.bend_ptr[i], m.bend_ptr[i + 1]):
                 j = m.bend_column[c]
                 # Rows sum to zero: differences keep what float32 would lose.

@@ -23,7 +23,15 @@ from ._cloth_sheet import edges_of, lattice_sheet, vertex_area
 
 G = 9.81
 FRAME = 0.02
-VACUUM = {"damping": 0.0, "air_density": 0.0, "thickness": 0.0, "wind_x": 0.0, "wind_y": 0.0, "wind_z": 0.0}
+VACUUM = {
+    "damping": 0.0,
+    "bend_damping": 0.0,
+    "air_density": 0.0,
+    "thickness": 0.0,
+    "wind_x": 0.0,
+    "wind_y": 0.0,
+    "wind_z": 0.0,
+}
 CLOTH = {
     "stretch_stiffness": 200.0,
     "shear_stiffness": 60.0,

@@ -108,7 +108,7 @@ def _model(scene: Scene, x: Tensor) -> tuple[Any, Any]:
         builder.add_shape_sphere(body=-1, xform=at, radius=float(scene.obstacle_size[o, 0]))
     model = builder.finalize()
     assert model.particle_flags is not None
-    flags = model.particle_flags.numpy()
+    flags = model.particle_flags.numpy()  # type: ignore[no-untyped-call]
     flags[(scene.node_type == NodeType.DRIVEN).numpy()] &= ~int(newton.ParticleFlags.ACTIVE)
     model.particle_flags = wp.array(flags, dtype=model.particle_flags.dtype)
     model.soft_contact_ke, model.soft_contact_kd, model.soft_contact_mu = 500.0, 1e-3, p["friction"]

@@ -23,14 +23,14 @@ from ._cloth_sheet import edges_of, lattice_sheet, vertex_area
 GRAVITY = 9.81
 RANGES = {
     "stretch_stiffness": {"train": (80.0, 200.0), "material": (240.0, 400.0)},
-    "bend_stiffness": {"train": (3e-5, 5e-4), "material": (1e-3, 3e-3)},
+    "bend_stiffness": {"train": (3e-4, 3e-3), "material": (5e-3, 1e-2)},
     "mass_per_area": {"train": (0.12, 0.3), "material": (0.36, 0.5)},
     "friction": {"train": (0.15, 0.6), "material": (0.7, 0.9)},
 }
 """Material parameters by split, drawn evenly in their logarithms; splits not named draw as `train` does."""
 SHEAR_SHARE = 0.3
 """Shear stiffness over stretch stiffness."""
-FIXED = {"damping": 2e-4, "thickness": 0.02, "air_density": 1.2}
+FIXED = {"damping": 2e-4, "bend_damping": 8e-3, "thickness": 0.02, "air_density": 1.2}
 CELLS, MORE_CELLS = (10, 13), (16, 21)
 """Cells along each side of a sheet, both ends included: 121-196 vertices, and 289-484."""
 BOX = ((-2.0, -2.0, 0.0), (2.0, 2.0, 2.5))
@@ -109,9 +109,13 @@ def drape(d: Draft) -> None:
     offset = torch.tensor([d.uniform(-0.15, 0.15), d.uniform(-0.15, 0.15), height], dtype=torch.float64)
     heading = torch.tensor([math.cos(way), math.sin(way), 0.0], dtype=torch.float64)
     d.solid = (kind, radius, offset + moved[:, None] * heading)
-    flat = turned(d.rest, (math.cos(way), math.sin(way), 0.0), d.uniform(-0.15, 0.15))
+    # Gently wavy: a flat sheet on a ball buckles whichever way rounding errors push it.
+    wave = sum(d.uniform(0.005, 0.015) * torch.sin(2 * math.pi * (d.rest[:, k] / d.uniform(0.5, 0.9) + d.uniform(0, 1)))
+               for k in (0, 1))  # fmt: skip
+    wavy = torch.stack([d.rest[:, 0], d.rest[:, 1], wave], 1)
+    flat = turned(wavy, (math.cos(way), math.sin(way), 0.0), d.uniform(-0.15, 0.15))
     flat = turned(flat, (0.0, 0.0, 1.0), d.uniform(0, 2 * math.pi))
-    clear = height + radius + FIXED["thickness"] / 2 + 0.15 * float(d.size.norm()) / 2
+    clear = height + radius + FIXED["thickness"] / 2 + 0.03 + 0.15 * float(d.size.norm()) / 2
     d.position = flat + torch.tensor([0.0, 0.0, clear + d.uniform(0.0, 0.05)])
     d.velocity = torch.zeros_like(flat) + torch.tensor([0.0, 0.0, -d.uniform(0.5, 1.5)])
 

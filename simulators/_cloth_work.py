@@ -79,6 +79,7 @@ class Work:
         s.time_step, s.skin = self._floats(step), self._floats(skin)
         s.stretch, s.shear = (self._floats(p[k] / softening) for k in ("stretch_stiffness", "shear_stiffness"))
         s.bend, s.damping = self._floats(p["bend_stiffness"]), self._floats(p["damping"])
+        s.bend_damping = self._floats(p["bend_damping"])
         s.apart = self._floats(torch.maximum(2 * p["thickness"] + 0.5 * edge, NEAR_BY_NATURE * edge))
         s.friction, s.thickness = self._floats(p["friction"]), self._floats(p["thickness"])
         s.air, s.contact = self._floats(p["air_density"]), self._floats(CONTACT_SHARE / step**2)

@@ -27,6 +27,8 @@ T = TypeVar("T")
 WORTH = 50
 """Trajectories from which it pays to start processes, each of which first has to import torch and a simulator."""
 
+DIED = "a worker process died, perhaps for lack of memory; the same command resumes"
+
 
 @dataclass(frozen=True)
 class Task:
@@ -94,7 +96,7 @@ def _variation(domain: Domain, task: Task, trajectory: int) -> Variation:
 class Workers:
     """Processes that do work for as long as the block lasts; several callers may share them. One worker is this process itself.
 
-    What a job gives does not depend on their number. Raises HedgefoxError, from the future, when a process dies.
+    What a job gives does not depend on their number.
     """
 
     def __init__(self, number: int) -> None:
@@ -136,7 +138,7 @@ class Workers:
     def together(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
         """Results of jobs that submit work and wait for it: side by side with several workers, else one after the other.
 
-        When one fails, what the others wait for is cancelled, and its error is raised.
+        When one fails, what the others wait for is ended, and its error is raised; HedgefoxError when a process dies.
         """
         if self.number == 1 or len(jobs) == 1:
             return [job() for job in jobs]
@@ -144,8 +146,10 @@ class Workers:
             started = [threads.submit(job) for job in jobs]
             try:
                 return [each.result() for each in _failed_first(started)]
-            except BaseException:
+            except BaseException as error:
                 self._close(kill=True)
+                if isinstance(error, BrokenProcessPool):
+                    raise HedgefoxError(DIED) from error
                 raise
 
     def _close(self, kill: bool) -> None:
@@ -186,7 +190,7 @@ def simulated(tasks: Iterable[Task], workers: Workers) -> Generator[Result, None
         while pending:
             yield pending.popleft().result()
     except BrokenProcessPool as error:
-        raise HedgefoxError("a worker process died, perhaps for lack of memory; the same command resumes") from error
+        raise HedgefoxError(DIED) from error
     finally:
         for future in pending:
             future.cancel()

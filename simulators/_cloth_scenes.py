@@ -110,9 +110,11 @@ def drape(d: Draft) -> None:
     heading = torch.tensor([math.cos(way), math.sin(way), 0.0], dtype=torch.float64)
     d.solid = (kind, radius, offset + moved[:, None] * heading)
     # Gently wavy: a flat sheet on a ball buckles whichever way rounding errors push it.
-    wave = sum(d.uniform(0.005, 0.015) * torch.sin(2 * math.pi * (d.rest[:, k] / d.uniform(0.5, 0.9) + d.uniform(0, 1)))
-               for k in (0, 1))  # fmt: skip
-    wavy = torch.stack([d.rest[:, 0], d.rest[:, 1], wave], 1)
+    waves = [
+        d.uniform(0.005, 0.015) * torch.sin(2 * math.pi * (d.rest[:, k] / d.uniform(0.5, 0.9) + d.uniform(0, 1)))
+        for k in (0, 1)
+    ]
+    wavy = torch.stack([d.rest[:, 0], d.rest[:, 1], waves[0] + waves[1]], 1)
     flat = turned(wavy, (math.cos(way), math.sin(way), 0.0), d.uniform(-0.15, 0.15))
     flat = turned(flat, (0.0, 0.0, 1.0), d.uniform(0, 2 * math.pi))
     clear = height + radius + FIXED["thickness"] / 2 + 0.03 + 0.15 * float(d.size.norm()) / 2

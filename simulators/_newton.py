@@ -11,6 +11,8 @@ A model costs more to build and capture than many frames cost to run, so finishe
 
 from __future__ import annotations
 
+import copy
+import functools
 import hashlib
 from collections import OrderedDict
 from typing import Any
@@ -74,7 +76,6 @@ class Worlds:
         self.scene, self.settings, self.device, self.room = scene, settings, device, room
         self.dt = scene.frame_interval / settings.substeps
         self._build()
-        self._graph = self._record()
 
     def _build(self) -> None:
         scene, s = self.scene, self.settings
@@ -83,10 +84,7 @@ class Worlds:
         self.model: Any = builder.finalize(device=device)
         contacts = self.room * (int(scene.shape_ptr[-1]) + int(scene.obstacle_ptr[-1])) + 8
         self.model.rigid_contact_max = contacts
-        self.pipeline = newton.CollisionPipeline(
-            self.model, rigid_contact_max=contacts, broad_phase="explicit", verify_buffers=False, deterministic=device.is_cuda,
-            include_static_kinematic_pairs=False,
-        )  # fmt: skip
+        self.pipeline = pipeline_for(self.model, contacts)
         self.contacts: Any = self.pipeline.contacts()
         most = int((scene.shape_ptr.diff() + scene.obstacle_ptr.diff()).max())
         self.solver = solver_for(self.model, s, 3 * self.room * most)
@@ -101,10 +99,11 @@ class Worlds:
         self._row: Any = wp.array(self.driven_row.to(torch.int32).cpu().numpy(), dtype=wp.int32, device=device)
         self._start: Any = wp.zeros(rows, dtype=wp.vec3, device=device)
         self._speed: Any = wp.zeros(rows, dtype=wp.vec3, device=device)
+        self._graph = self._record()
 
     def _gap(self) -> float:
         """Half the distance at which two solids are given a contact: what they can close before the next look."""
-        return 0.5 * FASTEST * self.dt * self.settings.collide_every
+        return 0.5 * FASTEST * self.dt
 
     def advance(self, pose: Tensor, twist: Tensor, start: Tensor, speed: Tensor) -> tuple[Tensor, Tensor]:
         """One frame on: pose (P, 7) and twist (P, 6) of the bodies, start [m] and speed [m/s] of the obstacles (S, 3).
@@ -117,11 +116,10 @@ class Worlds:
                 return after
             if 2 * self.room > LARGEST_ROOM:
                 raise HedgefoxError(
-                    f"a frame needs {int(self._most.numpy()[0])} contacts; there is room for {self.contacts.rigid_contact_max}"
+                    f"a frame needs more than {self.contacts.rigid_contact_max} contacts, the largest room tried"
                 )
             self.room *= 2
             self._build()
-            self._graph = self._record()
 
     def _frame(self, pose: Tensor, twist: Tensor, start: Tensor, speed: Tensor) -> tuple[Tensor, Tensor]:
         self._upload(pose, twist)
@@ -151,18 +149,16 @@ class Worlds:
         return capture.graph
 
     def _steps(self) -> None:
-        s = self.settings
         now, later = self.states
-        for k in range(s.chunk):
+        for _ in range(self.settings.chunk):
             self._place(now)
-            if k % s.collide_every == 0:
-                self.pipeline.collide(now, self.contacts)
+            self.pipeline.collide(now, self.contacts)
             self.solver.step(now, later, self.control, self.contacts, self.dt)
             wp.launch(
                 _finish_step, dim=1, inputs=[self._tick, self.contacts.rigid_contact_count, self._most], device=self.model.device
             )  # fmt: skip
             now, later = later, now
-        if s.chunk % 2:
+        if self.settings.chunk == 1:
             self._copy(now, later)
 
     def _place(self, state: Any) -> None:
@@ -219,6 +215,40 @@ def _depths(model: Any, contacts: Any, state: Any, count: int) -> tuple[Tensor, 
     return torch.maximum(world[shapes[0]], world[shapes[1]]), (-distance).clamp(min=0)
 
 
+def pipeline_for(model: Any, contacts: int) -> Any:
+    """Newton's search for contacts in a model, with room for so many."""
+    expert = {}
+    if not model.device.is_cuda:
+        narrow = copy.copy(_narrow_phase(max(1024, 1 << (len(model.shape_contact_pairs) - 1).bit_length())))
+        narrow.shape_aabb_lower, narrow.shape_aabb_upper = (
+            wp.zeros(model.shape_count, dtype=wp.vec3) for _ in range(2)
+        )
+        narrow.shape_voxel_resolution = None
+        expert = {"narrow_phase": narrow, "broad_phase": newton.geometry.BroadPhaseExplicit()}
+    return newton.CollisionPipeline(
+        model, rigid_contact_max=contacts, verify_buffers=False, include_static_kinematic_pairs=False,
+        # A GPU's threads find contacts in any order; sorting them makes results repeat.
+        deterministic=model.device.is_cuda, **{"broad_phase": "explicit", **expert},
+    )  # fmt: skip
+
+
+@functools.cache
+def _narrow_phase(pairs: int) -> Any:
+    """A narrow phase for up to so many pairs of solids of every kind, on the CPU.
+
+    Newton makes and hashes its kernels anew for each pipeline, which takes a second; they are the same for all our scenes.
+    """
+    builder: Any = newton.ModelBuilder()
+    builder.add_shape_plane((0.0, 0.0, 1.0, 0.0))
+    for kind in BodyShape:
+        _add_solid(builder, builder.add_body(mass=1.0), kind, [1.0, 1.0, 1.0], wp.transform_identity(), None)
+    model = builder.finalize(device="cpu")
+    every: Any = wp.array(np.resize(model.shape_contact_pairs.numpy(), (pairs, 2)), dtype=wp.vec2i, device="cpu")
+    return newton.CollisionPipeline(
+        model, rigid_contact_max=1, verify_buffers=False, broad_phase="explicit", shape_pairs_filtered=every
+    ).narrow_phase  # fmt: skip
+
+
 def solver_for(model: Any, settings: RigidSettings, rows: int) -> Any:
     """A Newton solver with these settings, and room for `rows` constraint rows in each world."""
     if settings.engine == "xpbd":
@@ -229,6 +259,7 @@ def solver_for(model: Any, settings: RigidSettings, rows: int) -> Any:
     return newton.solvers.SolverSteel(
         model,
         iterations=settings.iterations,
+        velocity_iterations=settings.velocity_iterations,
         contact_regularization=settings.regularization,
         restitution_velocity_threshold=settings.rebound_speed,
         # Anchored friction remembers where a contact began to stick, which no film holds.

@@ -87,7 +87,7 @@ def surface_points(kind: int, size: Tensor) -> Tensor:
     if kind == BodyShape.BOX:
         return torch.cat([axes, corners]).to(size.dtype) * size
     if kind == BodyShape.BALL:
-        return torch.cat([axes / 1.0, corners / math.sqrt(3)]).to(size.dtype) * size[0]
+        return torch.cat([axes.to(size.dtype), corners.to(size.dtype) / math.sqrt(3)]) * size[0]
     ring = torch.tensor([[1, 0, 0], [0, 1, 0], [-1, 0, 0], [0, -1, 0]], dtype=size.dtype) * size[0]
     up = torch.tensor([0.0, 0.0, 1.0], dtype=size.dtype)
     poles = torch.stack([up, -up]) * (size[0] + size[1])

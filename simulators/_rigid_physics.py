@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..contracts.domain import PhysicsCheck
 from ..contracts.rotation import conjugate, rotate
-from ..contracts.scene import BodyShape, Wall
+from ..contracts.scene import BodyShape, Obstacle, Wall
 from ..contracts.trajectory import Trajectory, stack
 from ._rigid_bodies import mass_properties
 from ._rigid_scenes import GRAVITY, Body, Draft, Solid, build
@@ -38,6 +38,8 @@ def validate(full: bool = False) -> list[PhysicsCheck]:
         *stopping(),
         *bounce(),
         *oblique_bounce(),
+        *inelastic(),
+        *pushed(),
         *collision(),
         *rolling(),
         *pendulum(),
@@ -190,6 +192,38 @@ def oblique_bounce(friction: float = 0.1, restitution: float = 0.5) -> list[Phys
     return [
         PhysicsCheck("oblique bounce: worst of 16 speeds lost / μ(1+e)v_n", worst(lost), 0.98, 1.02, "1", "1", "Coulomb impact"),
         PhysicsCheck("oblique bounce: worst of 16 spins / closed form", worst(spin), 0.98, 1.02, "1", "1", "5μ(1+e)v_n/2r"),
+    ]  # fmt: skip
+
+
+def inelastic() -> list[PhysicsCheck]:
+    """Boxes and balls thrown at the floor with e = 0 stay there: pushing them out of it must not throw them up."""
+    heights = [0.3 + 0.0005 * k for k in range(6)]
+    film = run([start([body(solid, (5, 5, h), (0, 0, -2))], 0.3) for solid in (box(), ball()) for h in heights], 0.4)
+    rebound = float(twists(film)[:, :, 2].max()) / math.sqrt(4 + 2 * G * 0.2)
+    return [
+        PhysicsCheck(
+            "e = 0: fastest of 12 rebounds / speed of impact", rebound, -0.01, 0.01, "1", "0", "Newton's restitution"
+        )
+    ]
+
+
+def pushed(speed: float = 0.8) -> list[PhysicsCheck]:
+    """A box at rest on a smooth floor, in the way of a pusher: it leaves with the pusher's speed, its face at the pusher's."""
+    first = start([body(box(), (5, 5, 0.1))], 0.0)
+    scene, frames = first.scene, first.scene.script.n_frames
+    way = torch.tensor([4.7, 5.0, 0.1]) + torch.tensor([speed * FRAME, 0.0, 0.0]) * torch.arange(frames)[:, None]
+    driven = dataclasses.replace(
+        scene,
+        obstacle_kind=torch.tensor([int(Obstacle.BOX)]),
+        obstacle_size=torch.full((1, 3), 0.1),
+        obstacle_ptr=torch.tensor([0, 1]),
+        script=dataclasses.replace(scene.script, obstacle_position=way.unsqueeze(1)),
+    )
+    film = run([dataclasses.replace(first, scene=driven)], 0.4)
+    ahead, leaves = float(poses(film)[-1, 0, 0]) - 0.2 - float(way[20, 0]), float(twists(film)[-1, 0, 0])
+    return [
+        PhysicsCheck("pushed box: speed / pusher's", leaves / speed, 0.98, 1.02, "1", "1", "inelastic contact"),
+        PhysicsCheck("pushed box: distance to the pusher", ahead, -0.002, 0.002, "m", "0", "inelastic contact; v dt = 0.8 mm"),
     ]  # fmt: skip
 
 

@@ -133,7 +133,7 @@ def events(film: Trajectory) -> dict[str, Tensor]:
     assert known.twist is not None
     scene, owner = film.scene, body_scene(film.scene)
     fine = _finite(known)
-    pose, twist = known.pose.nan_to_num(), known.twist.nan_to_num()
+    pose, twist = (x.nan_to_num().to(scene.shape_pose) for x in (known.pose, known.twist))
     upright = torch.tensor([0.0, 0.0, 1.0], device=film.device, dtype=pose.dtype)
     turn = multiply(pose[..., 3:], conjugate(pose[:1, :, 3:]).expand_as(pose[..., 3:]))
     lean = torch.acos(rotate(turn, upright.expand_as(turn[..., :3]))[..., 2].clamp(-1, 1))

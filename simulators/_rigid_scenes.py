@@ -299,16 +299,16 @@ def mug_on_slope(d: Draft) -> None:
     mug.velocity[1] = d.uniform(-0.2, 0.2)
     mug.heaviness = d.mass_ratio
     d.bodies.append(mug)
-    lanes = d.count(2, 3, 1)
-    width = 1.1 * d.size
-    d.room[1] = max(d.room[1], (lanes + 1) * width)
+    others = [d.any_body() if d.odd or k % 2 else d.ball() for k in range(d.count(2, 3, 1))]
+    far = np.array([reach(solids) for solids in others])
+    # Side by side with a little room, spread about the middle, where the mug stands.
+    lane = np.concatenate([[0.0], np.cumsum(1.03 * (far[:-1] + far[1:]))])
+    d.room[1] = max(d.room[1], float(lane[-1] + 4 * far.max()))
     mug.position[1] = 0.5 * d.room[1]
-    for k in range(lanes):
-        solids = d.any_body() if d.odd or k % 2 else d.ball()
-        far = reach(solids)
-        y = mug.position[1] + (k - (lanes - 1) / 2) * width + d.uniform(-0.1, 0.1) * width
-        body = _on_floor(solids, np.array([mug.position[0] - 1.5 * half - far - d.uniform(0.05, 0.3), y]))
-        body.position[2] = max(body.position[2], far if len(solids) > 1 else 0.0)
+    for k, solids in enumerate(others):
+        x = mug.position[0] - 1.5 * half - far[k] - d.uniform(0.05, 0.3)
+        body = _on_floor(solids, np.array([x, mug.position[1] + lane[k] - 0.5 * lane[-1]]))
+        body.position[2] = max(body.position[2], float(far[k]) if len(solids) > 1 else 0.0)
         body.velocity[0] = d.uniform(0.5, 1.5)
         d.bodies.append(body)
 
@@ -356,8 +356,8 @@ def draw_scene(
 def build(domain: str, d: Draft, parameters: dict[str, float], n_frames: int, frame: float) -> Trajectory:
     """Turn a draft into frame 0 of a scene.
 
-    Raises MisuseError for solids without extent and for bodies that stand in one another (by the balls that hold their solids
-    where they are balls, by their boxes otherwise).
+    Raises MisuseError for solids without extent. Bodies that stand in one another are not looked for here: a solver marks their
+    scene as diverged.
     """
     shapes, nodes, masses = [], [], []
     for p, body in enumerate(d.bodies):

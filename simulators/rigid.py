@@ -61,7 +61,7 @@ def reference_settings() -> RigidSettings:
 
 def ladder_settings() -> dict[str, RigidSettings]:
     """Cheaper settings by name, dearest first: s substeps, i iterations."""
-    pairs = ((20, 6), (16, 6), (20, 3), (10, 6), (8, 4), (5, 4), (4, 4), (3, 4), (2, 4), (1, 4))
+    pairs = ((20, 6), (20, 3), (16, 6), (10, 6), (8, 4), (5, 4), (4, 4), (3, 4), (2, 4), (1, 4))
     return {f"newton-s{s}-i{i}": RigidSettings(s, i) for s, i in pairs}
 
 

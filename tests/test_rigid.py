@@ -306,11 +306,11 @@ def test_unknown_scenes_are_refused(split: str, index: int, said: str) -> None:
 
 
 def test_energy_of_undriven_scenes_falls(long_films: Trajectory) -> None:
-    """But for the settling of what stands (contacts give by 5 g dt²) nothing rises by more than 2 % of what is lost."""
+    """All rises of a film together are below 0.5 % of what it loses (docs/rigid.md: impacts with friction may gain a little)."""
     energy = DOMAIN.invariants(long_films)["mechanical energy [J]"]
     for b in torch.nonzero(long_films.scene.obstacle_ptr.diff() == 0).flatten().tolist():
         lost = float(energy[0, b] - energy[:, b].min())
-        assert float(energy[:, b].diff().clamp(min=0).sum()) < 0.02 * lost
+        assert float(energy[:, b].diff().clamp(min=0).sum()) < 0.005 * lost
         assert lost > 0
 
 

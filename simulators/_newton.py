@@ -28,8 +28,8 @@ from ._rigid_bodies import mass_properties
 from ._rigid_settings import RigidSettings
 from ._warp import wp
 
-KEPT = 4
-"""Models that are kept for the next call with the same scenes."""
+KEPT_SOLIDS = 32768
+"""Solids in all the models together that are kept for the next call with the same scenes: the ladder, each at several batches."""
 FASTEST = 6.0
 """Closing speed [m/s] up to which a contact is seen before it happens."""
 ROOM = 12
@@ -335,7 +335,7 @@ def worlds_for(scene: Scene, settings: RigidSettings, device: str) -> Worlds:
     key = _content(scene, settings, device)
     if key not in _KEPT:
         _KEPT[key] = Worlds(scene.to(device), settings, device)
-        while len(_KEPT) > KEPT:
+        while len(_KEPT) > 1 and sum(w.model.shape_count for w in _KEPT.values()) > KEPT_SOLIDS:
             _KEPT.popitem(last=False)
     _KEPT.move_to_end(key)
     return _KEPT[key]

@@ -100,7 +100,7 @@ def test_an_overflow_that_no_room_ends_is_an_error(films: Trajectory, monkeypatc
         DOMAIN.reference(XS).rollout(films.frames(0, 1), 12)
 
 
-def test_models_are_kept_by_content_and_not_for_ever(films: Trajectory) -> None:
+def test_models_are_kept_by_content_and_not_for_ever(films: Trajectory, monkeypatch: pytest.MonkeyPatch) -> None:
     from hedgefox.simulators import _newton
 
     start, settings = films.frames(0, 1), reference_settings()
@@ -109,7 +109,9 @@ def test_models_are_kept_by_content_and_not_for_ever(films: Trajectory) -> None:
     rougher = {**start.scene.parameters, "friction": start.scene.parameters["friction"] + 0.1}
     other = dataclasses.replace(start.scene, parameters=rougher)
     assert _newton.worlds_for(other, settings, "cpu") is not kept
-    assert len(_newton._KEPT) <= _newton.KEPT
+    monkeypatch.setattr(_newton, "KEPT_SOLIDS", 1)
+    last = _newton.worlds_for(other, RigidSettings(2, 4), "cpu")
+    assert list(_newton._KEPT.values()) == [last]
 
 
 @pytest.mark.parametrize("name", ["reference", "newton-s5-i4", "newton-s1-i4"])

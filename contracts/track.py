@@ -68,7 +68,7 @@ def quick() -> Track:
         timing_samples=5,
         timing_sample_seconds=0.1,
         timing_batches=(1, 4),
-        timed_rungs=2,
+        timed_rungs=3,
         stage_budget={"generate": 50, "train": 110, "score": 120, "speed": 60},
     )
 

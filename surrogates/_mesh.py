@@ -24,32 +24,36 @@ def rest_offset(scene: Scene, index: Tensor) -> Tensor:
     return scene.rest_position[index[0]] - scene.rest_position[index[1]]
 
 
+def length(offset: Tensor) -> Tensor:
+    """Lengths (..., 1) of vectors (..., D)."""
+    size: Tensor = torch.linalg.vector_norm(offset, dim=-1, keepdim=True)
+    return size
+
+
 def edge_length(film: Trajectory) -> float:
     """Median undeformed length of the edges of a film's meshes [m]."""
     index = both_ways(film.scene.edges)
-    return float(torch.linalg.vector_norm(rest_offset(film.scene, index), dim=-1).median())
+    return float(length(rest_offset(film.scene, index)).median())
 
 
-def far_links(scene: Scene, spacing: float, steps: tuple[int, ...]) -> Tensor:
-    """Directed edges (2, E) between vertices about `steps` spacings [m] apart along the two axes of the undeformed sheet.
+def far_links(scene: Scene, reach: float, slack: float) -> Tensor:
+    """Pairs (E, 2) of vertices about `reach` [m] apart along the two axes of the undeformed sheet, each once.
 
-    A vertex is linked with the one nearest to each spot so many spacings away, if one is within half a spacing of it; links
-    go both ways, each once. Steps 2, 4, 8 let news cross fifteen spacings in one round of messages.
+    A vertex is linked with the one nearest to each spot so far away, if one is within `slack` [m] of it.
     """
     rest = scene.rest_position.detach().cpu().to(torch.float64)
     # An axis that holds scenes apart: their undeformed sheets lie on one another.
     place = torch.cat([rest, _apart(rest, scene)], dim=-1)
     tree = cKDTree(place.numpy())
     found = []
-    for step in steps:
-        for direction in DIRECTIONS:
-            aim = place.clone()
-            aim[:, :2] += step * spacing * torch.tensor(direction, dtype=torch.float64)
-            distance, nearest = tree.query(aim.numpy(), distance_upper_bound=0.5 * spacing)
-            hit = torch.from_numpy(np.flatnonzero(np.isfinite(distance)))
-            found.append(torch.stack([hit, torch.from_numpy(nearest)[hit]], -1))
-    pairs = torch.cat(found).sort(-1).values
-    return both_ways(torch.unique(pairs, dim=0)).to(scene.device)
+    for direction in DIRECTIONS:
+        aim = place.clone()
+        aim[:, :2] += reach * torch.tensor(direction, dtype=torch.float64)
+        distance, nearest = tree.query(aim.numpy(), distance_upper_bound=slack)
+        hit = torch.from_numpy(np.flatnonzero(np.isfinite(distance)))
+        found.append(torch.stack([hit, torch.from_numpy(nearest)[hit]], -1))
+    pairs: Tensor = torch.unique(torch.cat(found).sort(-1).values, dim=0)
+    return pairs.to(scene.device)
 
 
 def _apart(rest: Tensor, scene: Scene) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..contracts import Frame, MisuseError, Scene, Script, Trajectory
 from ..contracts._ragged import group_of_row
+from ..contracts.bodies import mass_properties
 from ..contracts.rotation import carried, exponential, fitted_pose, local_points, multiply, rotate
 from ._features import History
 
@@ -25,6 +26,10 @@ class Bodies:
     """(P, 7)."""
     twist: Tensor
     """(P, 6)."""
+    mass: Tensor
+    """Of the bodies [kg], (P,)."""
+    inertia: Tensor
+    """About the centres, in the bodies' axes [kg m²], (P, 3, 3)."""
 
     def nodes(self) -> tuple[Tensor, Tensor]:
         """Positions [m] and velocities [m/s] of the nodes, (N, 3) each."""
@@ -45,13 +50,12 @@ class Bodies:
         twist = torch.cat([velocity + fall, spin], dim=-1)
         return dataclasses.replace(self, pose=torch.cat([centre, turn], dim=-1), twist=twist)
 
-    def shifted(self, shift: Tensor, kick: Tensor) -> Bodies:
-        """These bodies when their nodes are moved by `shift` [m] and sped up by `kick` [m/s], (N, 3) each: nearest rigid motion."""
-        scene = self.scene
-        position, velocity = self.nodes()
-        pose = fitted_pose(self.local, position + shift, scene.mass, scene.body_id)
-        arm = rotate(pose[scene.body_id, 3:], self.local)
-        return dataclasses.replace(self, pose=pose, twist=fitted_twist(velocity + kick, arm, scene.mass, scene.body_id))
+    def pushed(self, shift: Tensor, kick: Tensor) -> Bodies:
+        """These bodies moved by shifts and turns (P, 6) [m, rad] and sped up by changes of their twists (P, 6)."""
+        turn = multiply(exponential(shift[:, 3:]), self.pose[:, 3:])
+        turn = turn / torch.linalg.vector_norm(turn, dim=-1, keepdim=True)
+        pose = torch.cat([self.pose[:, :3] + shift[:, :3], turn], dim=-1)
+        return dataclasses.replace(self, pose=pose, twist=self.twist + kick)
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,8 @@ def bodies_of(film: Trajectory, frame: int = -1) -> Bodies:
             f"node {int(scene.body_id.argmin())} belongs to no body; every node of rigid bodies needs one"
         )
     local = local_points(film.position[frame], pose[frame], scene.body_id)
-    return Bodies(scene, local, pose[frame], twist[frame])
+    mass, inertia = mass_properties(scene)
+    return Bodies(scene, local, pose[frame], twist[frame], mass.to(pose.dtype), inertia.to(pose.dtype))
 
 
 def fitted_twist(velocity: Tensor, arm: Tensor, mass: Tensor, body_id: Tensor) -> Tensor:

@@ -84,6 +84,15 @@ class Specialist(Learner[State]):
         standard = ((values - self.parameter_mean) / self.parameter_std).nan_to_num(nan=0.0)
         return standard.clamp(-MATERIAL_REACH, MATERIAL_REACH).to(scene.gravity.dtype)
 
+    def parameter(self, scene: Scene, name: str) -> Tensor:
+        """One material parameter as it is, (B,); its training mean where it is withheld, zero where none is read."""
+        if name not in self.read:
+            return torch.zeros_like(scene.gravity[:, 0])
+        k = self.read.index(name)
+        usual = torch.where(self.parameter_is_log[k], self.parameter_mean[k].exp(), self.parameter_mean[k])
+        values = scene.parameters[name]
+        return torch.where(torch.isfinite(values), values, usual.to(values.dtype))
+
     def measure_material(self, scene: Scene) -> None:
         """Set the material parameters' normalisers from the scenes of a training set."""
         for k, name in enumerate(self.read):
@@ -116,8 +125,12 @@ class Accelerated(Specialist[History]):
         return History(scene, position)
 
     @abstractmethod
-    def predict(self, state: History, script: Script) -> Tensor:
-        """Normalised acceleration of every node (N, D); script frame 0 is the state's last frame."""
+    def predict(self, state: History, script: Script, known: Tensor | None) -> Tensor:
+        """Normalised acceleration of every node (N, D) beyond the known; script frame 0 is the state's last frame."""
+
+    def known(self, state: History, script: Script) -> Tensor | None:
+        """What of the acceleration (N, D) [m per frame²] is known without the network; None for nothing."""
+        return None
 
     def encode(self, past: Trajectory) -> History:
         """The last K+1 positions."""
@@ -126,9 +139,10 @@ class Accelerated(Specialist[History]):
 
     def advance(self, state: History, script: Script) -> History:
         """x(t+1) = x(t) + (x(t) - x(t-1)) + a."""
-        predicted = self.predict(state, script)
+        known = self.known(state, script)
+        predicted = self.predict(state, script, known)
         acceleration = predicted * self.acceleration_std.float() + self.acceleration_mean.float()
-        return state.accelerated(acceleration, script)
+        return state.accelerated(acceleration if known is None else acceleration + known, script)
 
     def decode(self, state: History) -> Frame:
         """Positions, and velocities as their second-order backward difference."""
@@ -144,9 +158,11 @@ class Accelerated(Specialist[History]):
         scene, position = window.scene, window.position
         std = float(self.common.noise * self.noise_unit)
         noisy = noisy_window(position, scene.free, std, generator)
-        target = (accelerations(scene, noisy[-3:])[0] - self.acceleration_mean.float()) / self.acceleration_std.float()
-        script = scene.script.starting_at(self.common.history)
-        error = self.predict(self.start(scene, noisy[:-1]), script) - target
+        script, state = scene.script.starting_at(self.common.history), self.start(scene, noisy[:-1])
+        known, target = self.known(state, script), accelerations(scene, noisy[-3:])[0]
+        target = target if known is None else target - known
+        target = (target - self.acceleration_mean.float()) / self.acceleration_std.float()
+        error = self.predict(state, script, known) - target
         return pseudo_huber(error[scene.free], self.common.sharpness)
 
     def measure(self, film: Trajectory) -> None:

@@ -106,7 +106,7 @@ class ParticleGNN(Accelerated):
         ) / self.displacement_std.float()
         return index, torch.cat([offset, distance, shear], dim=-1)
 
-    def predict(self, state: History, script: Script) -> Tensor:
+    def predict(self, state: History, script: Script, known: Tensor | None = None) -> Tensor:
         """Normalised acceleration of every node (N, D); script frame 0 is the state's last frame."""
         scene, position = state.scene, state.position
         moved = displacements(scene, position)

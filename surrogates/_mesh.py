@@ -51,9 +51,10 @@ def far_links(scene: Scene, reach: float, slack: float) -> Tensor:
         aim[:, :2] += reach * torch.tensor(direction, dtype=torch.float64)
         distance, nearest = tree.query(aim.numpy(), distance_upper_bound=slack)
         hit = torch.from_numpy(np.flatnonzero(np.isfinite(distance)))
-        found.append(torch.stack([hit, torch.from_numpy(nearest)[hit]], -1))
-    pairs: Tensor = torch.unique(torch.cat(found).sort(-1).values, dim=0)
-    return pairs.to(scene.device)
+        found.append(torch.stack([hit, torch.from_numpy(nearest)[hit]]))
+    low, high = torch.cat(found, dim=1).sort(0).values
+    key = torch.unique(low * len(place) + high)
+    return torch.stack([key // len(place), key % len(place)], -1).to(scene.device)
 
 
 def _apart(rest: Tensor, scene: Scene) -> Tensor:

@@ -24,24 +24,26 @@ from ._mesh import length, rest_offset
 class Tethers:
     """Pairs of vertices that the sheet holds together."""
 
-    ends: Tensor
-    """All first ends and then all second ends, (2 E,)."""
+    ends: tuple[Tensor, Tensor]
+    """Vertices at both ends, (E,) each."""
     length: Tensor
     """Undeformed, [m], (E, 1)."""
     only_pull: Tensor
     """True for links across the sheet, (E, 1)."""
-    share: Tensor
-    """What each end takes of a correction, the second with its sign turned, (2 E, 1): driven vertices take none."""
+    share: tuple[Tensor, Tensor]
+    """What each end takes of a correction, and one for the count, (E, D+1) each: driven vertices take none."""
 
 
 def tethers(scene: Scene, links: Tensor) -> Tethers:
     """The edges of a scene's meshes, and links (E, 2) across them."""
     pairs = torch.cat([scene.edges, links])
     free = scene.free[pairs].to(scene.rest_position.dtype)
-    share = free / free.sum(-1, keepdim=True).clamp(min=1)
+    part = free / free.sum(-1, keepdim=True).clamp(min=1)
+    count = torch.ones_like(part[:, :1])
+    share = (torch.cat([sign * part[:, k : k + 1].expand(-1, scene.dim), count], -1) for k, sign in ((0, 1), (1, -1)))
     only_pull = torch.arange(len(pairs), device=pairs.device).unsqueeze(-1) >= len(scene.edges)
-    ends = pairs.T.flatten()
-    return Tethers(ends, length(rest_offset(scene, pairs.T)), only_pull, torch.cat([share[:, :1], -share[:, 1:]]))
+    first, second = pairs.T.contiguous()
+    return Tethers((first, second), length(rest_offset(scene, pairs.T)), only_pull, (next(share), next(share)))
 
 
 def unstretched(position: Tensor, held: Tethers, rounds: int, radius: float) -> Tensor:
@@ -63,17 +65,17 @@ def unstretched(position: Tensor, held: Tethers, rounds: int, radius: float) -> 
 
 
 def _mean_correction(position: Tensor, held: Tethers) -> Tensor:
-    first, second = position.index_select(0, held.ends).chunk(2)
-    offset = second - first
+    first, second = held.ends
+    offset = position.index_select(0, second) - position.index_select(0, first)
     now = length(offset)
     excess = now - held.length
     excess = torch.where(held.only_pull, excess.clamp(min=0), excess)
     pull = torch.cat(
         [excess / now.clamp(min=torch.finfo(now.dtype).tiny) * offset, (excess != 0).to(now.dtype)], dim=-1
     )
-    rows = torch.cat([pull, pull])
-    rows[:, :-1] *= held.share
-    total = torch.zeros_like(rows[: len(position)]).index_add_(0, held.ends, rows)
+    total = pull.new_zeros((len(position), pull.shape[1]))
+    for end, share in zip(held.ends, held.share, strict=True):
+        total.index_add_(0, end, pull * share)
     return total[:, :-1] / total[:, -1:].clamp(min=1)
 
 

@@ -7,7 +7,7 @@ from hedgefox.contracts import Frame, NodeType, Obstacle, Trajectory, Wall, from
 from torch import Tensor
 
 SPACING, INTERVAL, SUBSTEPS = 0.1, 0.02, 40
-STIFFNESS, DAMPING = 60.0, 0.4
+STIFFNESS, DAMPING = 300.0, 0.4
 
 
 def film(n_scenes: int, n_frames: int, *, side: int = 5, seed: int = 0, extra_script: int = 0) -> Trajectory:

@@ -15,8 +15,9 @@ from . import sheets, solids
 
 
 def random_turns(n: int, seed: int = 0) -> Tensor:
-    q = torch.randn((n, 4), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return q / q.norm(dim=-1, keepdim=True)
+    q: Tensor = torch.randn((n, 4), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    unit: Tensor = q / q.norm(dim=-1, keepdim=True)
+    return unit
 
 
 def test_quaternions_of_matrices_and_back() -> None:

@@ -180,13 +180,15 @@ def worth_starting(trajectories: int) -> bool:
 def simulated(tasks: Iterable[Task], workers: Workers) -> Generator[Result, None, None]:
     """The results of tasks in their order. Raises HedgefoxError when a worker process dies."""
     pending: deque[Future[Result]] = deque()
-    # A bounded number under way, so that finished films do not pile up in memory.
-    ahead = 1 if workers.number == 1 else 2 * workers.number
+    # The first alone: what it compiles, the others find in the cache instead of compiling it beside one another.
+    ahead = 1
     try:
         for task in tasks:
             pending.append(workers.submit(run, task))
             if len(pending) >= ahead:
                 yield pending.popleft().result()
+                # A bounded number under way, so that finished films do not pile up in memory.
+                ahead = 1 if workers.number == 1 else 2 * workers.number
         while pending:
             yield pending.popleft().result()
     except BrokenProcessPool as error:

@@ -34,7 +34,7 @@ Progress = Callable[[str, int, int], None]
 """Told (what is being done, how much is done, of how much)."""
 
 MAX_PROCESSES = 8
-OOD_RUNGS = 2
+OOD_RUNGS = 1
 """Rungs of the ladder scored on out-of-distribution splits; on `test` all are."""
 
 

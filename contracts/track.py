@@ -62,14 +62,14 @@ def quick() -> Track:
         size="s",
         machine="cpu",
         trajectories={"train": 48, "valid": 8, "test": 32, "more": 8, "material": 8, "shape": 8, "long": 8},
-        training_steps=1800,
+        training_steps=1500,
         training_ceiling=120.0,
         training_seeds=(0,),
-        timing_samples=5,
+        timing_samples=4,
         timing_sample_seconds=0.1,
         timing_batches=(1, 4),
         timed_rungs=3,
-        stage_budget={"generate": 50, "train": 110, "score": 120, "speed": 60},
+        stage_budget={"generate": 60, "train": 130, "score": 120, "speed": 75},
     )
 
 

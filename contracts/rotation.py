@@ -85,7 +85,8 @@ def fitted_pose(local: Tensor, position: Tensor, mass: Tensor, body_id: Tensor) 
         min over R, c of Σ m_i |c + R l_i - x_i|²     for every body (Kabsch 1976, by singular values, det R = 1)
 
     local (N, 3) [m] in the bodies' frames, position (..., N, 3) [m], mass (N,) [kg], body_id (N,), every node with a body and
-    every body with a node. float64 inside. NaN for a body with a node that is not finite. Nodes on one line leave the turn about it open; it is then any one.
+    every body with a node. float64 inside. NaN for a body with a node that is not finite. Nodes on one line leave the turn
+    about it open; it is then any one.
     """
     n_bodies, weight = int(body_id.max()) + 1, mass.to(torch.float64).unsqueeze(-1)
 

@@ -24,7 +24,7 @@ from ..contracts.seeds import stream
 from ..contracts.siblings import Ranges
 from ..contracts.trajectory import Frame, Trajectory, stack
 from ._cloth import PARAMETERS, ClothSettings, ClothSolver, ClothState, solver_card
-from ._cloth_scenes import FAMILIES, RANGES, SHEAR_SHARE, draw_scene
+from ._cloth_scenes import FAMILIES, RANGES, draw_scene
 
 RECIPES = {
     "xs": Recipe(dim=3, resolution=0.14, past=5, horizon=12),
@@ -85,14 +85,11 @@ class Cloth(Domain):
         return draw_scene(self.name, recipe, split, index, rng, self.frame_interval)
 
     def with_parameter(self, scene: Scene, name: str, value: float) -> Scene:
-        """See Domain: vertices weigh as the mass per area has it, and shear stiffness goes with stretch stiffness."""
+        """See Domain: vertices weigh as the mass per area has it."""
         changed = super().with_parameter(scene, name, value)
-        if name == "mass_per_area":
-            heavier = value / float(scene.parameters[name][0])
-            return dataclasses.replace(changed, mass=scene.mass * heavier)
-        if name == "stretch_stiffness":
-            return super().with_parameter(changed, "shear_stiffness", SHEAR_SHARE * value)
-        return changed
+        if name != "mass_per_area":
+            return changed
+        return dataclasses.replace(changed, mass=scene.mass * (value / float(scene.parameters[name][0])))
 
     def reference(self, recipe: Recipe, device: str = "cpu") -> FabricSolver:
         """Finite elements on the scene's own mesh, substeps half of the stability limit."""

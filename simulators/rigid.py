@@ -33,9 +33,10 @@ from ..contracts.model import Stepper
 from ..contracts.rotation import carried, local_points
 from ..contracts.scene import Scene, Script, Wall
 from ..contracts.seeds import stream
+from ..contracts.siblings import Ranges
 from ..contracts.trajectory import Frame, Trajectory, stack
 from ._rigid_bodies import body_scene, mass_properties
-from ._rigid_scenes import FAMILIES, draw_scene
+from ._rigid_scenes import FAMILIES, FRICTION, RESTITUTION, draw_scene
 from ._rigid_settings import RigidSettings
 
 if TYPE_CHECKING:
@@ -235,6 +236,8 @@ class Rigid(Domain):
     observable_name: ClassVar[str] = "body poses [m]"
     families: ClassVar[tuple[str, ...]] = tuple(FAMILIES)
     parameter_units: ClassVar[dict[str, str]] = {"friction": "1", "restitution": "1", "mass_ratio": "1"}
+    # Not the mass ratio: which body is the special one is the family's to say, and a scene does not hold it.
+    parameter_ranges: ClassVar[Ranges] = {"friction": FRICTION, "restitution": RESTITUTION}
 
     def recipe(self, size: str) -> Recipe:
         """xs, s, m, l: bodies of about 0.25, 0.2, 0.14 and 0.1 m, and more of them the smaller they are."""

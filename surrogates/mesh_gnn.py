@@ -73,16 +73,15 @@ class Settings(SpecialistSettings):
     """Length of the tethers across the sheet, in undeformed edge lengths."""
     rounds: int = 15
     """Of corrections to the sheet before the network."""
-    rounds_after: int = 5
+    rounds_after: int = 10
     """Of corrections to the sheet after it."""
     spectral_radius: float = 0.97
     """Assumed of the corrections; the nearer to one, the faster long sheets settle, and the more they overshoot."""
 
 
 def preset(size: str) -> Settings:
-    """Settings by size; s goes two rounds, since a third gained nothing."""
-    width, steps = width_and_steps("mesh_gnn", size)
-    return Settings(width, 2 if size == "s" else steps)
+    """Settings by size."""
+    return Settings(*width_and_steps("mesh_gnn", size))
 
 
 class MeshGNN(Accelerated):

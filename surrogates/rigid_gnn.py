@@ -48,7 +48,7 @@ class Settings(SpecialistSettings):
     """What a rigid_gnn is made of."""
 
     history: int = 0
-    noise: float = 0.0
+    noise: float = 0.05
     spacing: float = 0.1
     """Distance of surface nodes from their bodies' centres [m]; training measures it."""
     dim: int = 3

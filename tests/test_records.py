@@ -18,7 +18,7 @@ from hedgefox.bench import run as run_module
 from hedgefox.bench import score as scoring
 from hedgefox.bench._stages import score_stage, stage
 from hedgefox.bench.report import line_chart, report
-from hedgefox.bench.run import run
+from hedgefox.bench.run import OOD_RUNGS, run
 from hedgefox.bench.score import Score, score_case
 from hedgefox.bench.verbs import score, speed
 from hedgefox.contracts import Domain, MisuseError, Track, track
@@ -83,7 +83,7 @@ def test_all_rungs_are_scored_on_test_and_few_out_of_distribution_and_few_timed(
         return sum(r["kind"] == "ladder" for r in rows)
 
     assert rungs(r for r in held["scores"] if r["split"] == "test") == 8
-    assert rungs(r for r in held["scores"] if r["split"] == "long") == 2
+    assert rungs(r for r in held["scores"] if r["split"] == "long") == OOD_RUNGS == 1
     assert rungs(held["speed"]) == tiny.timed_rungs
     assert "reference" in {s["kind"] for s in held["speed"]}
 

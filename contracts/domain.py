@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -78,12 +78,16 @@ class Domain(ABC):
     families: ClassVar[tuple[str, ...]]
     parameter_units: ClassVar[dict[str, str]]
     """Hidden parameters and their units."""
+    recipes: ClassVar[Mapping[str, Recipe]] = {}
+    """Scene sizes by name, from xs for CI to l for a GPU."""
     parameter_ranges: ClassVar[Ranges] = {}
     """What siblings may vary: by parameter and split, the range of its values. A parameter without one is never varied."""
 
-    @abstractmethod
     def recipe(self, size: str) -> Recipe:
         """Scene sizes for a track's `size`; raises MisuseError for a size that the domain does not have."""
+        if size not in self.recipes:
+            raise MisuseError(f"{self.name} has no size {size!r}; one of {', '.join(self.recipes)} is right")
+        return self.recipes[size]
 
     @abstractmethod
     def sample_start(self, recipe: Recipe, split: str, index: int, root_seed: int) -> Trajectory:

@@ -36,7 +36,6 @@ thickness a substep pass through one another. A vertex near more than 64 faces e
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -189,4 +188,4 @@ def face_scene(scene: Scene) -> Tensor:
 
 def rebuild_interval(skin: Tensor, time_step: Tensor) -> Tensor:
     """Substeps between two searches for self-contact, (B,)."""
-    return (skin / (MEETING_SPEED * time_step)).floor().clamp(min=1, max=math.inf).to(torch.int32)
+    return (skin / (MEETING_SPEED * time_step)).floor().clamp(min=1).to(torch.int32)

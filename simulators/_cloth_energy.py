@@ -17,7 +17,7 @@ def energies(film: Trajectory) -> dict[str, Tensor]:
     mass, ptr = scene.mass.to(torch.float64), scene.scene_ptr
     free = torch.where(scene.free, mass, 0.0)
     height = -(x * scene.gravity[scene.node_scene].to(torch.float64)).sum(-1)
-    sheet, owner = sheet_of(scene), scene.node_scene
+    sheet, owner = sheet_of(film.scene), scene.node_scene
     bend = scene.parameters["bend_stiffness"].to(torch.float64)[owner]
     # Frames are columns of one sparse product; differences from the first vertex keep digits, and rows of Q sum to zero.
     local = (x - x[:, ptr[:-1]][:, owner]).permute(1, 0, 2)
@@ -38,7 +38,7 @@ def total(film: Trajectory) -> Tensor:
 def membrane(film: Trajectory) -> Tensor:
     """Stretch and shear energy of each face [J], (T, F)."""
     scene = film.scene.to("cpu")
-    x, faces, sheet = film.position.cpu().to(torch.float64), scene.faces, sheet_of(scene)
+    x, faces, sheet = film.position.cpu().to(torch.float64), scene.faces, sheet_of(film.scene)
     moved = torch.stack([x[:, faces[:, 1]] - x[:, faces[:, 0]], x[:, faces[:, 2]] - x[:, faces[:, 0]]], 2)
     image = torch.einsum("fea,tfed->tfad", sheet.inverse, moved)
     length = torch.linalg.vector_norm(image, dim=-1).clamp(min=1e-12)

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from ..contracts._kept import kept
 from ..contracts._ragged import group_of_row, pointer
 from ..contracts.errors import MisuseError
 from ..contracts.scene import Scene
@@ -39,6 +40,10 @@ def sheet_of(scene: Scene) -> Sheet:
 
     That is a face without area, an edge of three faces, and a rest shape that is not flat.
     """
+    return kept(scene, "cloth sheet", lambda: _measured(scene))
+
+
+def _measured(scene: Scene) -> Sheet:
     rest, faces = scene.rest_position.cpu().to(torch.float64), scene.faces.cpu()
     edge_1, edge_2 = rest[faces[:, 1]] - rest[faces[:, 0]], rest[faces[:, 2]] - rest[faces[:, 0]]
     normal = torch.linalg.cross(edge_1, edge_2)

@@ -11,13 +11,13 @@ friction μ. Driven: pinned and dragged vertices, solids, and the box.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from ..contracts.card import ModelCard
 from ..contracts.domain import Domain, PhysicsCheck, Recipe
-from ..contracts.errors import MisuseError
 from ..contracts.model import Stepper
 from ..contracts.scene import Scene, Script
 from ..contracts.seeds import stream
@@ -32,6 +32,7 @@ RECIPES = {
     "m": Recipe(dim=3, resolution=0.035, past=5, horizon=100),
     "l": Recipe(dim=3, resolution=0.02, past=5, horizon=100),
 }
+"""xs, s, m, l: vertices 14, 7, 3.5 and 2 cm apart, about 45, 160, 600 and 1900 a sheet."""
 
 
 class FabricSolver(Stepper[ClothState]):
@@ -70,13 +71,8 @@ class Cloth(Domain):
     observable_name: ClassVar[str] = "coordinates of material points [m]"
     families: ClassVar[tuple[str, ...]] = tuple(FAMILIES)
     parameter_units: ClassVar[dict[str, str]] = PARAMETERS
+    recipes: ClassVar[Mapping[str, Recipe]] = RECIPES
     parameter_ranges: ClassVar[Ranges] = RANGES
-
-    def recipe(self, size: str) -> Recipe:
-        """xs, s, m, l: vertices 14, 7, 3.5 and 2 cm apart, about 45, 160, 600 and 1900 a sheet."""
-        if size not in RECIPES:
-            raise MisuseError(f"cloth has no size {size!r}; one of {', '.join(RECIPES)} is right")
-        return RECIPES[size]
 
     def sample_start(self, recipe: Recipe, split: str, index: int, root_seed: int) -> Trajectory:
         """See Domain."""

@@ -11,6 +11,7 @@ driven (a paddle of boundary particles, dynamic boundary condition of Crespo et 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -19,7 +20,6 @@ from torch import Tensor
 from ..contracts._ragged import group_sum
 from ..contracts.card import ModelCard
 from ..contracts.domain import Domain, PhysicsCheck, Recipe
-from ..contracts.errors import MisuseError
 from ..contracts.model import Stepper
 from ..contracts.scene import Scene, Script
 from ..contracts.seeds import stream
@@ -37,6 +37,7 @@ RECIPES = {
     "m": Recipe(dim=2, resolution=0.0125, past=5, horizon=100),
     "l": Recipe(dim=3, resolution=0.025, past=5, horizon=100),
 }
+"""xs, s, m in 2D (about 60, 250, 1000 particles a scene), l in 3D (about 2500)."""
 
 
 def settings(
@@ -83,14 +84,8 @@ class Fluid(Domain):
     observable_name: ClassVar[str] = "volume fraction on a probe grid [1]"
     families: ClassVar[tuple[str, ...]] = tuple(FAMILIES)
     parameter_units: ClassVar[dict[str, str]] = {"viscosity": "m²/s", "tilt": "rad"}
-
+    recipes: ClassVar[Mapping[str, Recipe]] = RECIPES
     parameter_ranges: ClassVar[Ranges] = {"viscosity": VISCOSITY, "tilt": TILT}
-
-    def recipe(self, size: str) -> Recipe:
-        """xs, s, m in 2D (about 60, 250, 1000 particles a scene), l in 3D (about 2500)."""
-        if size not in RECIPES:
-            raise MisuseError(f"fluid has no size {size!r}; one of {', '.join(RECIPES)} is right")
-        return RECIPES[size]
 
     def sample_start(self, recipe: Recipe, split: str, index: int, root_seed: int) -> Trajectory:
         """See Domain."""

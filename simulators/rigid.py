@@ -20,6 +20,7 @@ Hidden parameters: friction, restitution, mass ratio. Driven: a pusher (an obsta
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -48,6 +49,7 @@ RECIPES = {
     "m": Recipe(dim=3, resolution=0.14, past=5, horizon=100),
     "l": Recipe(dim=3, resolution=0.1, past=5, horizon=100),
 }
+"""xs, s, m, l: bodies of about 0.25, 0.2, 0.14 and 0.1 m, and more of them the smaller they are."""
 DEEPEST_START = 0.1
 """Share of the smallest half extent of a scene's solids by which they may stand in one another at the start of a rollout."""
 MOST_MASS_RATIO = 1e4
@@ -236,14 +238,9 @@ class Rigid(Domain):
     observable_name: ClassVar[str] = "body poses [m]"
     families: ClassVar[tuple[str, ...]] = tuple(FAMILIES)
     parameter_units: ClassVar[dict[str, str]] = {"friction": "1", "restitution": "1", "mass_ratio": "1"}
+    recipes: ClassVar[Mapping[str, Recipe]] = RECIPES
     # Not the mass ratio: which body is the special one is the family's to say, and a scene does not hold it.
     parameter_ranges: ClassVar[Ranges] = {"friction": FRICTION, "restitution": RESTITUTION}
-
-    def recipe(self, size: str) -> Recipe:
-        """xs, s, m, l: bodies of about 0.25, 0.2, 0.14 and 0.1 m, and more of them the smaller they are."""
-        if size not in RECIPES:
-            raise MisuseError(f"rigid has no size {size!r}; one of {', '.join(RECIPES)} is right")
-        return RECIPES[size]
 
     def sample_start(self, recipe: Recipe, split: str, index: int, root_seed: int) -> Trajectory:
         """See Domain."""

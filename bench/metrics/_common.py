@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ...contracts import NEVER, Domain, Trajectory
+from ...contracts._kept import kept
 from ...contracts._ragged import group_sum
 
 
@@ -82,11 +83,7 @@ def filled(film: Trajectory) -> Trajectory:
 
 def of_truth(truth: Trajectory, domain: Domain, what: str) -> Any:
     """`domain.observable`, `.invariants` or `.events` of the truth, evaluated once however many contestants it judges."""
-    # Kept with the film, as functools.cached_property would: it lives as long and is never written to.
-    kept = truth.__dict__.setdefault("_judged", {})
-    if what not in kept or kept[what][0] is not domain:
-        kept[what] = (domain, getattr(domain, what)(filled(truth)))
-    return kept[what][1]
+    return kept(truth, ("judged", domain, what), lambda: getattr(domain, what)(filled(truth)))
 
 
 def _upright(film: Trajectory) -> Tensor:

@@ -1,8 +1,9 @@
 """One training loop for every network: a fixed number of steps, resumable to the same bits, and the best model kept.
 
-Adam (Kingma & Ba 2015) with warm-up and cosine decay, gradients clipped. The random numbers come from one generator of the
-run's own, which is part of the checkpoint. Which weights are kept is decided on rollouts of the split `valid`, as a share of
-what constant velocity gets wrong there.
+Adam (Kingma & Ba 2015) with warm-up and cosine decay, gradients clipped. A run of several domains takes one batch of each in
+every step and averages their losses. The random numbers come from one generator of the run's own, which is part of the
+checkpoint. Which weights are kept is decided on rollouts of the split `valid`, as a share of what constant velocity gets wrong
+there, averaged over the domains. What is special to a model it says itself: see `Follower` and `Watched`.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from safetensors import safe_open
@@ -25,10 +26,11 @@ from torch import Tensor
 from .. import datasets
 from ..contracts import HedgefoxError, Trajectory
 from . import constant_velocity
-from ._base import Learner, Run, Surrogate
+from ._base import Data, Learner, Run, Surrogate
 from ._files import write
 
 CHECKPOINT, LOG = "checkpoint.safetensors", "log.jsonl"
+RATIO = "valid_rollout_over_constant_velocity"
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Plan:
     steps: int
     """Optimiser steps, no more and no fewer."""
     batch_size: int
-    """Windows in a step."""
+    """Windows of each domain in a step."""
     learning_rate: float
     """Highest rate, after the warm-up."""
     final_rate: float = 0.02
@@ -55,6 +57,8 @@ class Plan:
     valid_scenes: int = 8
     valid_frames: int = 20
     """Frame after the cut at which rollouts are judged."""
+    judged: bool = True
+    """Whether the weights best at rollouts are kept; otherwise none are rolled out, and the last weights are kept."""
 
     def rate(self, step: int) -> float:
         """Learning rate of a step counted from zero."""
@@ -64,6 +68,22 @@ class Plan:
         return (
             self.learning_rate * rise * (self.final_rate + (1 - self.final_rate) * 0.5 * (1 + math.cos(math.pi * done)))
         )
+
+
+@runtime_checkable
+class Follower(Protocol):
+    """A model with something that follows its weights, such as a slow average; what follows belongs into its `state_dict`."""
+
+    def after_step(self) -> None:
+        """Called after every optimiser step."""
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A model that measures itself while it is trained."""
+
+    def watch(self, valid: Mapping[str, Trajectory]) -> dict[str, float]:
+        """Numbers for the log, from the split `valid` by domain; asked every `valid_every` steps, without gradients."""
 
 
 class TrainingFailed(HedgefoxError):
@@ -81,8 +101,10 @@ def fit(model: Learner[Any], run: Run, plan: Plan) -> None:
 
 def _fit(progress: _Progress, model: Learner[Any], run: Run, plan: Plan) -> None:
     progress.resume()
-    judge = Judge(run.data.valid, model.card.history, plan)
-    windows = datasets.Windows(run.data.train, model.window)
+    # Sorted: the order in which domains are named must not change a bit.
+    domains = dict(sorted(_domains(run).items()))
+    judge = Panel({k: v.valid for k, v in domains.items()}, model.card.history, plan)
+    windows = {k: datasets.Windows(v.train, model.window) for k, v in domains.items()}
     while progress.step < plan.steps:
         progress.train_step(windows)
         if progress.due(plan.check_every):
@@ -92,6 +114,12 @@ def _fit(progress: _Progress, model: Learner[Any], run: Run, plan: Plan) -> None
         if progress.due(plan.checkpoint_every):
             progress.save()
     progress.finish()
+
+
+def _domains(run: Run) -> Mapping[str, Data]:
+    """What there is to learn from, by domain."""
+    several: Mapping[str, Data] | None = getattr(run, "domains", None)
+    return several or {run.domain: run.data}
 
 
 @contextmanager
@@ -135,6 +163,28 @@ class Judge:
         return self.error(model) / max(self.rival, 1e-12)
 
 
+class Panel:
+    """A judge for every domain, and the split `valid` for models that measure themselves."""
+
+    def __init__(self, valid: Mapping[str, Trajectory], history: int, plan: Plan) -> None:
+        self.valid = valid
+        self.judges = {k: Judge(film, history, plan) for k, film in valid.items()} if plan.judged else {}
+
+    def entry(self, model: Surrogate[Any]) -> dict[str, Any]:
+        """What rollouts say, for the log; nothing where none are judged. The mean over domains is what weights are kept by."""
+        if not self.judges:
+            return {}
+        ratios = {k: judge.ratio(model) for k, judge in self.judges.items()}
+        frames = min(judge.frames for judge in self.judges.values())
+        entry = {RATIO: sum(ratios.values()) / len(ratios), "valid_frames": frames}
+        return entry if len(ratios) == 1 else entry | {f"{RATIO}_{k}": ratio for k, ratio in ratios.items()}
+
+    @torch.no_grad()
+    def watched(self, model: Surrogate[Any]) -> dict[str, float]:
+        """What the model measures itself, for the log."""
+        return model.watch(self.valid) if isinstance(model, Watched) else {}
+
+
 class _Progress:
     """All that a training needs to go on: what a checkpoint holds."""
 
@@ -142,10 +192,10 @@ class _Progress:
         self.model, self.run, self.plan = model, run, plan
         self.step, self.seconds = 0, 0.0
         self.best_step, self.best_ratio = 0, math.inf
-        self.best = self._weights()
+        self.best = self._weights() if plan.judged else {}
         self.optimiser = torch.optim.Adam(model.parameters(), lr=plan.learning_rate, fused=True)
         self.generator = torch.Generator(device=run.device).manual_seed(run.seed)
-        self.pending: list[tuple[int, Tensor, Tensor]] = []
+        self.pending: list[tuple[int, dict[str, Tensor], Tensor]] = []
         self.lines: list[str] = []
         self.started = time.perf_counter()
         self.last_look = (0, 0.0)
@@ -153,43 +203,68 @@ class _Progress:
     def due(self, every: int) -> bool:
         return self.step % every == 0 or self.step == self.plan.steps
 
-    def train_step(self, windows: datasets.Windows) -> None:
-        """One optimiser step on windows drawn at random. Does not wait for the device."""
-        index = torch.randint(len(windows), (self.plan.batch_size,), generator=self.generator, device=self.run.device)
+    def train_step(self, windows: Mapping[str, datasets.Windows]) -> None:
+        """One optimiser step on windows drawn at random from every domain. Does not wait for the device."""
         self.optimiser.param_groups[0]["lr"] = self.plan.rate(self.step)
         self.model.train()
         self.optimiser.zero_grad(set_to_none=True)
-        loss = self.model.loss(windows.at(index), self.generator)
-        loss.backward()  # type: ignore[no-untyped-call]
+        drawn, losses = {}, []
+        for domain, cuts in windows.items():
+            drawn[domain], loss = self.draw(cuts)
+            # One domain after the other, gradients summed: only one graph is in memory at a time.
+            (loss / len(windows)).backward()  # type: ignore[no-untyped-call]
+            losses.append(loss.detach())
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.clip)
         self.optimiser.step()
-        self.pending.append((self.step, index, loss.detach()))
+        if isinstance(self.model, Follower):
+            self.model.after_step()
+        self.pending.append((self.step, drawn, torch.stack(losses)))
         self.step += 1
+
+    def draw(self, windows: datasets.Windows) -> tuple[Tensor, Tensor]:
+        """Numbers of windows drawn at random, and the loss on them."""
+        index = torch.randint(len(windows), (self.plan.batch_size,), generator=self.generator, device=self.run.device)
+        return index, self.model.loss(windows.at(index), self.generator)
 
     def look(self) -> None:
         """Read the losses since the last look, stop if one is not finite, log their mean."""
         losses = torch.stack([loss for _, _, loss in self.pending]).cpu()
-        bad = torch.nonzero(~torch.isfinite(losses)).flatten()
-        if bad.numel():
-            step, index, _ = self.pending[int(bad[0])]
-            raise TrainingFailed(
-                f"{self.run.name}: the loss of step {step} is {float(losses[bad[0]])}, on training windows {index.tolist()}"
-            )
+        self.require_finite(losses)
         seconds = self.elapsed()
         steps_per_second = (self.step - self.last_look[0]) / max(seconds - self.last_look[1], 1e-9)
         self.last_look = (self.step, seconds)
         mean = float(losses.mean())
         rate = self.plan.rate(self.step - 1)
-        self.log({"step": self.step, "loss": mean, "learning_rate": rate, "steps_per_second": steps_per_second})
+        entry = {"step": self.step, "loss": mean, "learning_rate": rate, "steps_per_second": steps_per_second}
+        domains = list(self.pending[-1][1])
+        several = zip(domains, losses.mean(0).tolist(), strict=True) if len(domains) > 1 else ()
+        self.log(entry | {f"loss_{domain}": value for domain, value in several})
         self.pending.clear()
         if self.run.progress is not None:
             self.run.progress(self.step, self.plan.steps, mean)
 
-    def validate(self, judge: Judge) -> None:
-        """Roll out on `valid`, and keep the weights if they are the best so far."""
+    def require_finite(self, losses: Tensor) -> None:
+        """Raise TrainingFailed for the first loss pending (steps, domains) that is not finite."""
+        bad = torch.nonzero(~torch.isfinite(losses))
+        if not bad.numel():
+            return
+        row, column = bad[0].tolist()
+        step, drawn, _ = self.pending[row]
+        domain, index = list(drawn.items())[column]
+        of = f" of {domain}" if len(drawn) > 1 else ""
+        raise TrainingFailed(
+            f"{self.run.name}: the loss of step {step} is {float(losses[row, column])}, "
+            f"on training windows {index.tolist()}{of}"
+        )
+
+    def validate(self, judge: Panel) -> None:
+        """Measure the model on `valid`, and keep the weights if their rollouts are the best so far."""
         self.model.eval()
-        ratio = judge.ratio(self.model)
-        self.log({"step": self.step, "valid_rollout_over_constant_velocity": ratio, "valid_frames": judge.frames})
+        entry = judge.entry(self.model)
+        for numbers in (entry, judge.watched(self.model)):
+            if numbers:
+                self.log({"step": self.step, **numbers})
+        ratio = entry.get(RATIO, math.inf)
         if ratio < self.best_ratio:
             self.best_ratio, self.best_step, self.best = ratio, self.step, self._weights()
 
@@ -245,11 +320,13 @@ class _Progress:
 
     def finish(self) -> None:
         """Leave the model with its best weights and a card that says what the training was."""
-        self.model.load_state_dict(self.best)
+        if self.plan.judged:
+            self.model.load_state_dict(self.best)
         ceiling = self.run.track.training_ceiling
         seconds = self.elapsed()
         late = f"; took {seconds:.0f} s, more than the track's {ceiling:.0f} s" if seconds > ceiling else ""
-        kept = f"weights of step {self.best_step} kept: {self.best_ratio:.3f} of constant velocity's rollout error on valid"
+        best = f"weights of step {self.best_step} kept: {self.best_ratio:.3f} of constant velocity's rollout error on valid"
+        kept = best if self.plan.judged else f"weights of step {self.step}, the last, kept"
         self.model.card = dataclasses.replace(self.model.card, notes=kept + late)
         self.run.trained(self.model, self.plan.steps, seconds)
 

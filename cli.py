@@ -133,9 +133,11 @@ def _models() -> list[dict[str, Any]]:
     from . import surrogates
     from .contracts import registry
 
-    files = {name: registry.module("surrogates", name, "model") for name in surrogates.names()}
+    found = [full for name in surrogates.names() for full in (name, *surrogates.variants(name))]
+    files = {name: registry.model(name) for name in found}
     return [
         {"name": n, "kind": f.KIND, "domains": list(f.DOMAINS), "trainable": surrogates.trainable(n)}
+        | {"scope": surrogates.scope(n)}
         for n, f in files.items()
     ]
 
@@ -214,12 +216,20 @@ def do_verify(args: argparse.Namespace) -> Answer:
 
 def _train(verbs: Any) -> None:
     example = "hedgefox train linear --track quick --seed 0 --data data/fluid --out weights/linear"
-    made = _verb(verbs, "train", "train a model on a domain's data; the same command resumes", example, do_train)
+    made = _verb(
+        verbs,
+        "train",
+        "train a model on the data of a domain, or of several; the same command resumes",
+        example,
+        do_train,
+    )
     made.add_argument("model", metavar="MODEL")
-    made.add_argument("--domain", metavar="D", help="default: that of the data")
+    made.add_argument("--domain", metavar="D", help="which of several in DIR; default: all of them")
     made.add_argument("--track", required=True, metavar="T")
     made.add_argument("--seed", type=_seed, default=0, metavar="S")
-    _folder(made, "--data", "the folder DIR/DOMAIN that generate wrote")
+    _folder(
+        made, "--data", "the folder DIR/DOMAIN that generate wrote, or DIR for a model that learns all domains at once"
+    )
     _folder(made, "--out", "weights, log and card go here")
     _device(made)
 
@@ -227,17 +237,15 @@ def _train(verbs: Any) -> None:
 def do_train(args: argparse.Namespace) -> Answer:
     """Train and save."""
     from .bench.environment import require_device
-    from .bench.verbs import data_config
-    from .contracts import MisuseError, track
+    from .bench.verbs import training_data
+    from .contracts import track
     from .surrogates import train
 
-    of_data = data_config(args.data)["domain"]
-    if args.domain not in (None, of_data):
-        raise MisuseError(f"the data are of domain {of_data!r}; --domain says {args.domain!r}")
+    data = training_data(args.model, args.data, args.domain)
     device = require_device(args.device)
     with progress_bar(args.watched) as tell:
         model = train(
-            args.model, of_data, args.data, track(args.track), seed=args.seed, out=args.out, device=device,
+            args.model, data, track(args.track), seed=args.seed, out=args.out, device=device,
             progress=lambda done, total, *_: tell(f"train {args.model}", done, total),
         )  # fmt: skip
     card = model.card.to_dict()
@@ -275,7 +283,7 @@ def _speed(verbs: Any) -> None:
     example = "hedgefox speed persistence linear --domain fluid --out speed"
     made = _verb(verbs, "speed", "latency, throughput and memory, beside the reference simulator", example, do_speed)
     made.add_argument("models", nargs="+", metavar="MODEL|WEIGHTS", help="a name, a rung, or a folder of weights")
-    made.add_argument("--domain", metavar="D", help="default: that of the weights")
+    made.add_argument("--domain", metavar="D", help="default: that of the weights, if it is one")
     made.add_argument("--track", default="quick", metavar="T", help="sets sizes and timing effort (default: quick)")
     _folder(made, "--out", "record.json goes here")
     _device(made)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import pickle
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,11 +127,11 @@ def _case(unit: Unit, written: int) -> Case:
 
 
 def train_one(
-    name: str, domain: str, data: Path, track: Track, seed: int, out: Path, device: str, progress: Any = None
+    name: str, data: Mapping[str, Path], track: Track, seed: int, out: Path, device: str, progress: Any = None
 ) -> float:
-    """Train a model and save it into `out`; returns the seconds it took."""
+    """Train a model on the data sets of some domains and save it into `out`; returns the seconds it took."""
     from .. import surrogates
 
     started = time.perf_counter()
-    surrogates.train(name, domain, data, track, seed=seed, out=out, device=device, progress=progress)
+    surrogates.train(name, data, track, seed=seed, out=out, device=device, progress=progress)
     return time.perf_counter() - started

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..contracts import Domain, MisuseError, Model, Recipe, registry
+from ..contracts import Domain, MisuseError, Model, Recipe, Track, registry
 from ..contracts.card import knows
 
 REFERENCE = "reference"
@@ -32,14 +32,17 @@ class Contestant:
         return self.name if self.seed is None else f"{self.name}#{self.seed}"
 
 
-def surrogate_names(domain: str) -> list[str]:
-    """Surrogates whose file says that they know this kind of physics."""
-    fits = []
-    for name in registry.names("surrogates"):
-        file = registry.module("surrogates", name, "model")
-        if hasattr(file, "DOMAINS") and knows(file.DOMAINS, domain):
-            fits.append(name)
-    return fits
+def surrogate_names(domain: str, track: Track | None = None) -> list[str]:
+    """Full names of the surrogates that compete on a track and whose file says that they know this kind of physics.
+
+    Without a track, of all files and variants. Raises MisuseError for a name of the track's that does not exist.
+    """
+    plain = registry.model_names()
+    if track is None:
+        competing = [full for name in plain for full in (name, *_surrogates().variants(name))]
+    else:
+        competing = list(dict.fromkeys(track.only or (*plain, *track.variants)))
+    return [name for name in competing if knows(registry.model(name).DOMAINS, domain)]
 
 
 def spread(names: list[str], number: int) -> list[str]:
@@ -72,7 +75,7 @@ def resolve(spec: str, domain: Domain, recipe: Recipe, *, size: str, device: str
         )
     if _surrogates().trainable(spec):
         raise MisuseError(f"model {spec!r} must be trained first; give the folder that `hedgefox train` wrote")
-    return Contestant(_surrogates().create(spec, domain, size=size, seed=seed))
+    return Contestant(_surrogates().create(spec, domain.name, size=size, seed=seed))
 
 
 def _surrogates() -> Any:

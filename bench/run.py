@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..contracts import Domain, MisuseError, Recipe, Track, registry
+from ..contracts import Domain, MisuseError, Model, Recipe, Track, registry
 from ..contracts import track as track_named
 from . import environment
 from ._assemble import failure, write_record
@@ -34,6 +34,7 @@ Progress = Callable[[str, int, int], None]
 """Told (what is being done, how much is done, of how much)."""
 
 MAX_PROCESSES = 8
+COLLAPSED = "collapsed: its latents carry nothing"
 OOD_RUNGS = 1
 """Rungs of the ladder scored on out-of-distribution splits; on `test` all are."""
 
@@ -48,39 +49,58 @@ def run(
     """Run a track from nothing to a report in `out`; returns that folder. `domains` defaults to all there are.
 
     Leaves data/, weights/, stages/, record.json, curves.parquet and report/. Raises MisuseError for an unknown track,
-    domain or device, and when the folder holds another run's data.
+    domain or device, for a model of the track's that does not exist, and when the folder holds another run's data.
     """
     chosen = track_named(track) if isinstance(track, str) else track
     environment.require_device(device)
     kinds = [registry.domain(d) for d in (registry.names("simulators") if domains is None else domains)]
     if not kinds:
         raise MisuseError("a run needs at least one domain; give none to run all")
+    for name in (*chosen.variants, *chosen.only):
+        registry.model(name)
     return _Run(chosen, Path(out), kinds, device, progress or (lambda what, done, total: None)).execute()
 
 
 @dataclass(frozen=True)
 class Training:
-    """One model to be trained."""
+    """One model to be trained: on one domain, or, for one that learns them all at once, on every one that it knows."""
 
-    domain: Domain
+    domains: tuple[str, ...]
+    """Names, sorted."""
     name: str
     seed: int
 
     @property
+    def domain(self) -> str:
+        """The names of its domains in one."""
+        return "+".join(self.domains)
+
+    @property
     def folder(self) -> Path:
         """Where its weights go, below weights/."""
-        return Path(self.domain.name) / self.name / f"seed-{self.seed}"
+        return Path(self.domain) / self.name / f"seed-{self.seed}"
 
     @property
     def stage(self) -> str:
         """Name of its stage."""
-        return f"train-{self.domain.name}-{self.name}-{self.seed}"
+        return f"train-{self.domain}-{self.name}-{self.seed}"
 
 
-def _trainable(name: str) -> bool:
+def trainings(track: Track, domains: Sequence[str]) -> list[Training]:
+    """Every training of a run, the long ones first, so that the short ones fill what is left."""
     from .. import surrogates
 
-    return surrogates.trainable(name)
+    knowing: dict[str, list[str]] = {}
+    for domain in domains:
+        for name in surrogate_names(domain, track):
+            knowing.setdefault(name, []).append(domain)
+    jobs, seeds = list[tuple[bool, bool, Training]](), track.training_seeds
+    for name in filter(surrogates.trainable, knowing):
+        known, each = knowing[name], surrogates.scope(name) == "each"
+        parts = [(d,) for d in known] if each else [tuple(sorted(known))]
+        baseline = registry.model(name).KIND == "baseline"
+        jobs += [(each, baseline, Training(part, name, seed)) for part in parts for seed in seeds]
+    return [job for *_, job in sorted(jobs, key=lambda entry: entry[:2])]
 
 
 class _Run:
@@ -164,32 +184,25 @@ class _Run:
 
     def train(self, workers: Workers) -> None:
         started = time.perf_counter()
-        jobs = [
-            Training(d, name, seed)
-            for d in self.domains
-            for name in surrogate_names(d.name)
-            if _trainable(name)
-            for seed in self.track.training_seeds
-        ]
-        # The long ones first, so that the short ones fill what is left.
-        jobs.sort(key=lambda job: registry.module("surrogates", job.name, "model").KIND == "baseline")
+        jobs = trainings(self.track, [d.name for d in self.domains])
         results = workers.together([functools.partial(self.trained, workers, job) for job in jobs])
+        models = {job: self.model(job, result) for job, result in zip(jobs, results, strict=True)}
         for domain in self.domains:
             recipe = self.recipe(domain)
             solvers = [domain.reference(recipe, self.device), *domain.ladder(recipe, self.device).values()]
             found = [Contestant(s) for s in solvers]
-            for name in surrogate_names(domain.name):
-                found += self.contestant(domain, name, dict(zip(jobs, results, strict=True)))
+            for name in surrogate_names(domain.name, self.track):
+                found += self.competing(domain.name, name, models)
             self.contestants[domain.name] = found
         self.took("train", self.weights, started, sum(r for r in results if isinstance(r, float)) / workers.number)
 
     def trained(self, workers: Workers, job: Training) -> float | Exception:
         """Seconds that a training took, now or when it was done; or why there is none."""
-        what, out = f"train {job.name} on {job.domain.name}", self.out / "weights" / job.folder
+        what, out = f"train {job.name} on {job.domain}", self.out / "weights" / job.folder
         # A function that tells does not travel.
         tell = (lambda k, n, *loss: self.tell(what, k, n)) if workers.number == 1 else None
-        data = self.data[job.domain.name]
-        task = (job.name, job.domain.name, data, self.track, job.seed, out, self.device, tell)
+        data = {name: self.data[name] for name in job.domains}
+        task = (job.name, data, self.track, job.seed, out, self.device, tell)
         try:
             took = workers.submit(train_one, *task).result()
         except Exception as error:  # a contestant that cannot be trained is a result
@@ -198,22 +211,35 @@ class _Run:
         seconds: float = stage(self.stages, job.stage, {"weights": _folder_hash(out)}, lambda: took).result
         return seconds
 
-    def contestant(self, domain: Domain, name: str, results: Mapping[Training, float | Exception]) -> list[Contestant]:
-        """What competes under a surrogate's name: one, or one a seed; failures are noted."""
+    def model(self, job: Training, result: float | Exception) -> Model | str:
+        """What a training made, loaded once for all of its domains; or why it does not compete."""
         from .. import surrogates
 
-        if not _trainable(name):
-            return [Contestant(surrogates.create(name, domain.name, size=self.track.size, seed=0))]
+        out = self.out / "weights" / job.folder
+        try:
+            if isinstance(result, Exception):
+                raise result
+            model = surrogates.load(out, self.device)
+        except Exception as error:  # nor does one whose weights cannot be read back
+            return f"{type(error).__name__}: {error}"
+        if model.card.collapsed:
+            return COLLAPSED
+        self.weights |= {f"{domain}/{job.name}#{job.seed}": _folder_hash(out) for domain in job.domains}
+        return model
+
+    def competing(self, domain: str, name: str, models: Mapping[Training, Model | str]) -> list[Contestant]:
+        """What competes in a domain under a surrogate's name: one, or one a seed; failures are noted."""
+        from .. import surrogates
+
+        if not surrogates.trainable(name):
+            return [Contestant(surrogates.create(name, domain, size=self.track.size, seed=0))]
         made = []
-        for job in (j for j in results if (j.domain, j.name) == (domain, name)):
-            result, out = results[job], self.out / "weights" / job.folder
-            try:
-                if isinstance(result, Exception):
-                    raise result
-                made.append(Contestant(surrogates.load(out, self.device), job.seed))
-                self.weights[f"{domain.name}/{name}#{job.seed}"] = _folder_hash(out)
-            except Exception as error:  # nor one whose weights cannot be read back
-                self.fail("train", domain.name, f"{type(error).__name__}: {error}", model=name, seed=job.seed)
+        for job in (job for job in models if job.name == name and domain in job.domains):
+            model = models[job]
+            if isinstance(model, str):
+                self.fail("train", domain, model, model=name, seed=job.seed)
+            else:
+                made.append(Contestant(model, job.seed))
         return made
 
     # -- score ---------------------------------------------------------------------------------------------------------

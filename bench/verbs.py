@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from .score import Score, prepare, score_case
 from .speed import speed_case
 
 Progress = Callable[[int, int], None]
+DESCRIPTION = "dataset.json"
+"""What every data set's folder holds."""
 
 
 def score(
@@ -121,7 +123,7 @@ def validate(domain: str | Domain, full: bool = False) -> list[PhysicsCheck]:
 
 def data_config(folder: Path) -> dict[str, Any]:
     """What a data set was made as: domain, track, size, numbers of trajectories; MisuseError for what is no data set."""
-    path = folder / "dataset.json"
+    path = folder / DESCRIPTION
     try:
         config = json.loads(path.read_text(encoding="utf-8"))["config"]
         return {name: config[name] for name in ("domain", "track", "size", "trajectories")}
@@ -129,6 +131,40 @@ def data_config(folder: Path) -> dict[str, Any]:
         raise MisuseError(
             f"{folder} is not a data set; give the folder DOMAIN/ that `hedgefox generate` wrote"
         ) from error
+
+
+def training_data(model: str, folder: Path, domain: str | None = None) -> dict[str, Path]:
+    """What a model is to be trained on, by domain: a data set, or those in a folder of several, of which `domain` picks one.
+
+    Raises MisuseError when there is none, and when there are several for a model that learns one domain at a time.
+    """
+    from .. import surrogates
+
+    found = _data_sets(folder)
+    if domain is not None and domain not in found:
+        raise MisuseError(f"the data are of {_listed(found)}; --domain says {domain!r}")
+    chosen = found if domain is None else {domain: found[domain]}
+    if len(chosen) > 1 and surrogates.scope(model) == "each":
+        raise MisuseError(
+            f"{model} learns one domain at a time and {folder} holds {_listed(chosen)}; give one with --domain"
+        )
+    return chosen
+
+
+def _data_sets(folder: Path) -> dict[str, Path]:
+    """The data set in a folder, or those in the folders directly below it, by domain; raises MisuseError when there is none."""
+    parts = [] if (folder / DESCRIPTION).exists() else [path.parent for path in sorted(folder.glob(f"*/{DESCRIPTION}"))]
+    found: dict[str, Path] = {}
+    for part in parts or [folder]:
+        name = data_config(part)["domain"]
+        if name in found:
+            raise MisuseError(f"{found[name]} and {part} are both of domain {name!r}; give one of them")
+        found[name] = part
+    return found
+
+
+def _listed(names: Iterable[str]) -> str:
+    return " and ".join(repr(name) for name in names)
 
 
 def _part(progress: Progress | None, part: int, parts: int) -> Progress | None:
@@ -177,6 +213,8 @@ def _domain_of(models: Sequence[str | Path | Model]) -> str:
             found = json.loads((Path(str(spec)) / "model.json").read_text(encoding="utf-8"))["domain"]
         except (OSError, ValueError, KeyError, TypeError):
             continue
+        if isinstance(found, str) and "+" in found:
+            raise MisuseError(f"{spec} was trained on {found.replace('+', ', ')}; give one of them with --domain")
         if isinstance(found, str):
             return found
     raise MisuseError("which domain? give one with --domain, or a folder of weights trained on one")

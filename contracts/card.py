@@ -11,8 +11,11 @@ from .errors import MisuseError
 
 
 def knows(domains: Sequence[str], domain: str) -> bool:
-    """Whether what states these domains (a card, a model's file, a metric) knows a kind of physics; "*" knows all."""
-    return "*" in domains or domain in domains
+    """Whether what states these domains (a card, a model's file, a metric) knows a kind of physics; "*" knows all.
+
+    Of names joined by "+", as a training over several domains has them, it has to know every one.
+    """
+    return "*" in domains or all(part in domains for part in domain.split("+"))
 
 
 KINDS = ("reference", "ladder", "baseline", "specialist", "generalist", "hybrid")
@@ -48,6 +51,8 @@ class ModelCard:
     """Device time that training took [s]."""
     oracle: bool = False
     """True when it uses parameters that the split hides."""
+    collapsed: bool = False
+    """True when its latents collapsed in training: it is kept off the board."""
     licence: str = "Apache-2.0"
     source: str = ""
     """Paper or reference the method comes from."""

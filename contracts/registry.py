@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
+import re
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -12,6 +15,9 @@ from .errors import MisuseError
 
 ROOT = __name__.rsplit(".", 2)[0]
 """Import name of the package this file lives in."""
+MODEL_FOLDERS = ("surrogates", "jepa")
+"""Where models are. A public file of one of these is a model when it defines `build`; the others are parts of models."""
+_BUILDS = re.compile(r"^def build\(", re.MULTILINE)
 
 
 def names(folder: str) -> list[str]:
@@ -35,3 +41,46 @@ def domain(name: str | Domain) -> Domain:
     found: Any = module("simulators", name, "domain").DOMAIN
     assert isinstance(found, Domain)
     return found
+
+
+# -- models: files of several folders, and variants of a file ----------------------------------------------------------
+
+
+def model_names() -> list[str]:
+    """Names of all files that are models, sorted. None of them is imported: their text is looked at."""
+    return sorted(_model_folders())
+
+
+def model(name: str) -> ModuleType:
+    """The file of a model by its full name, FILE or FILE-VARIANT.
+
+    Raises MisuseError naming the files or the variants that exist.
+    """
+    bare, dash, variant = name.partition("-")
+    folders = _model_folders()
+    if bare not in folders:
+        raise MisuseError(f"unknown model {name!r}; one of {', '.join(sorted(folders))} is right")
+    file = importlib.import_module(f"{ROOT}.{folders[bare]}.{bare}")
+    known = variant_names(file)
+    if dash and variant not in known:
+        right = f"one of {', '.join(known)} is right" if known else "it has none"
+        raise MisuseError(f"{bare} has no variant {variant!r}; {right}")
+    return file
+
+
+def variant_names(file: ModuleType) -> list[str]:
+    """Names of a model file's variants, without the file's own, in the order in which it states them."""
+    return list(getattr(file, "VARIANTS", ()))
+
+
+def _model_folders() -> dict[str, str]:
+    """The folder of each model file, by name."""
+    return {name: folder for folder in MODEL_FOLDERS for name in names(folder) if _builds(folder, name)}
+
+
+def _builds(folder: str, name: str) -> bool:
+    """Whether a file defines `build`, read from its text: importing it to see would load torch."""
+    spec = importlib.util.find_spec(f"{ROOT}.{folder}.{name}")
+    if spec is None or spec.origin is None:
+        return False
+    return _BUILDS.search(Path(spec.origin).read_text(encoding="utf-8")) is not None

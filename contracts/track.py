@@ -35,6 +35,10 @@ class Track:
     root_seed: int = 20260901
     stage_budget: Mapping[str, float] = field(default_factory=dict)
     """Seconds each stage of `hedgefox run` should take on 2 quiet CPU cores, all domains together."""
+    variants: tuple[str, ...] = ()
+    """Full names (FILE-VARIANT) of the variants that compete, besides the models under their plain names."""
+    only: tuple[str, ...] = ()
+    """When not empty, the full names of all learned models and baselines that compete; `variants` then adds none."""
 
 
 def smoke() -> Track:

@@ -1,13 +1,15 @@
-"""One file per specialist or baseline; the file name is the model's name.
+"""One file per specialist or baseline; the file name is the model's name. The functions here are about those of jepa/ as well.
 
 A file exports `build(domain, *, size, seed, **settings) -> Surrogate`, `KIND`, `DOMAINS` ("*" for all), and, where there is
-something to learn, `train(run: Run) -> Surrogate`. Nothing else needs to know of it. Importing this package is light: torch
-loads when a function is called.
+something to learn, `train(run: Run, **settings) -> Surrogate`. It may export `SCOPE`: "each" when it learns one domain at a time,
+as it does by default, or "all" when it learns all domains of a run at once, one set of weights for all; its domain is then their
+names joined by "+". It may export `VARIANTS`, presets by name: FILE-VARIANT is the model with these settings. Nothing else needs
+to know of it. Importing this package is light: torch loads when a function is called.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,27 +19,44 @@ if TYPE_CHECKING:
     from ..contracts import Model, Track
     from ._base import Setting
 
-__all__ = ["create", "load", "names", "save", "train", "trainable"]
+__all__ = ["create", "load", "names", "save", "scope", "train", "trainable", "variants"]
 
 
 def names() -> list[str]:
-    """Names of all models, sorted."""
+    """Names of all files that are models, sorted."""
     from ..contracts import registry
 
-    return registry.names("surrogates")
+    return registry.model_names()
+
+
+def variants(name: str) -> list[str]:
+    """Full names of the variants of a model's file. Raises MisuseError for an unknown name."""
+    from ..contracts import registry
+
+    return [f"{name}-{variant}" for variant in registry.variant_names(registry.model(name))]
+
+
+def scope(name: str) -> str:
+    """ "each" for a model that is trained on one domain at a time, "all" for one trained once on all.
+
+    Raises MisuseError naming what exists for an unknown file or variant.
+    """
+    from . import _store
+
+    return _store.scope(name)
 
 
 def trainable(name: str) -> bool:
     """Whether a model has anything to learn. Raises MisuseError for an unknown name."""
-    from . import _store
+    from ..contracts import registry
 
-    return hasattr(_store.module(name), "train")
+    return hasattr(registry.model(name), "train")
 
 
 def create(name: str, domain: str, *, size: str = "s", seed: int = 0, **settings: Setting) -> Model:
-    """An untrained model for a domain; `settings` override those of the size.
+    """An untrained model for a domain, or for several joined by "+"; `settings` override those of its variant and its size.
 
-    Raises MisuseError for an unknown name, size or setting, and for a domain that the model does not continue.
+    Raises MisuseError for an unknown name, variant, size or setting, and for a domain that the model does not continue.
     """
     from . import _store
 
@@ -46,8 +65,7 @@ def create(name: str, domain: str, *, size: str = "s", seed: int = 0, **settings
 
 def train(
     name: str,
-    domain: str,
-    data: Path,
+    data: Mapping[str, Path],
     track: Track,
     *,
     seed: int,
@@ -55,15 +73,18 @@ def train(
     device: str | torch.device = "cpu",
     progress: Callable[[int, int, float], None] | None = None,
 ) -> Model:
-    """Train a model on the folder of one domain's data set and save it, with its log, into `out`.
+    """Train a model and save it, with its log, into `out`. `data` holds the folder of each domain's data set.
+
+    One domain for a model whose scope is "each", one or more for one whose scope is "all".
 
     An interrupted training resumes to the same weights (bitwise on a CPU); a finished `out` is loaded as it is.
 
-    Raises MisuseError when the model has nothing to learn, and when `out` holds the training of something else.
+    Raises MisuseError when the model has nothing to learn or cannot learn these domains, and when `out` holds the training of
+    something else.
     """
     from . import _store
 
-    return _store.train(name, domain, data, track, seed=seed, out=out, device=device, progress=progress)
+    return _store.train(name, data, track, seed=seed, out=out, device=device, progress=progress)
 
 
 def save(model: Model, folder: Path) -> None:

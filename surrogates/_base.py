@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -94,27 +95,76 @@ class Data:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """A named preset of a model's file: FILE-VARIANT is the model with these settings."""
+
+    settings: Mapping[str, Setting]
+    """What it sets, as `build` and `train` of its file take it."""
+    scope: str | None = None
+    """"each" when it is trained on one domain at a time, "all" on all at once; None for as its file says."""
+    note: str = ""
+    """What it is for, in a line."""
+
+
+@dataclass(frozen=True)
 class Run:
     """One training: on what, for how long, where to."""
 
     name: str
-    domain: str
-    data: Data
+    """Full name of the model, FILE or FILE-VARIANT."""
+    domains: Mapping[str, Data]
+    """What is read, by domain name, sorted: one entry, or several for a model that learns all domains at once."""
     track: Track
     seed: int
     out: Path
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     progress: Progress | None = None
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    """Settings of this training that override those of the variant; `train` gets them as arguments."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "domains", dict(sorted(self.domains.items())))
+
+    @property
+    def domain(self) -> str:
+        """Name of the domain; of several, their names joined by "+"."""
+        return joined(self.domains)
+
+    @property
+    def data(self) -> Data:
+        """The data of the only domain; raises MisuseError when there are several."""
+        if len(self.domains) != 1:
+            raise MisuseError(f"{self.name} learns one domain at a time; the data are of {self.domain}")
+        return next(iter(self.domains.values()))
+
+    def with_train(self, film: Trajectory) -> Run:
+        """The same run, its only domain trained on another film."""
+        return dataclasses.replace(self, domains={self.domain: dataclasses.replace(self.data, train=film)})
 
     def trained(self, model: Surrogate[Any], steps: int, seconds: float) -> None:
         """Write onto the card what the training was."""
         model.card = dataclasses.replace(
             model.card,
             seed=self.seed,
-            training_data=self.data.manifest,
+            training_data=manifest_of({name: data.manifest for name, data in self.domains.items()}),
             training_steps=steps,
             training_device_seconds=seconds,
         )
+
+
+def joined(domains: Collection[str]) -> str:
+    """One name for the domains of one training: theirs, sorted, with "+" between. Raises MisuseError when there are none."""
+    if not domains:
+        raise MisuseError("a training needs the data of at least one domain")
+    return "+".join(sorted(domains))
+
+
+def manifest_of(manifests: Mapping[str, str]) -> str:
+    """One hash for the data of one training: the domain's own, or of several the SHA-256 of lines "name hash"."""
+    if len(manifests) == 1:
+        return next(iter(manifests.values()))
+    lines = "".join(f"{name} {manifest}\n" for name, manifest in sorted(manifests.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def require_dim(name: str, expected: int, got: int) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,29 +17,48 @@ from safetensors.torch import save as to_bytes
 from .. import datasets
 from ..contracts import MisuseError, ModelCard, Track, registry
 from ..contracts.card import knows
-from ._base import Data, Run, Setting, Surrogate
+from ._base import Data, Run, Setting, Surrogate, Variant, joined, manifest_of
 from ._files import write, write_json
 
 FORMAT = 1
+SCOPES = ("each", "all")
 WEIGHTS, DESCRIPTION, JOB = "weights.safetensors", "model.json", "job.json"
 
 
-def module(name: str) -> ModuleType:
-    """The file of a model; raises MisuseError naming those that exist."""
-    return registry.module("surrogates", name, "model")
+def variant(name: str) -> Variant:
+    """The variant that a full name asks for; nothing is set in the one of a plain name."""
+    file, asked = registry.model(name), name.partition("-")[2]
+    found: Variant = file.VARIANTS[asked] if asked else Variant({})
+    return found
+
+
+def scope(name: str) -> str:
+    """See the package."""
+    found = variant(name).scope or getattr(registry.model(name), "SCOPE", SCOPES[0])
+    if found not in SCOPES:
+        raise MisuseError(f"the scope of {name} is {found!r}; one of {', '.join(SCOPES)} is right")
+    return found
 
 
 def create(name: str, domain: str, *, size: str, seed: int, **settings: Setting) -> Surrogate[Any]:
     """See the package."""
-    model: Surrogate[Any] = _fitting(name, domain).build(domain, size=size, seed=seed, **settings)
+    wanted = {**variant(name).settings, **settings}
+    return _named(_fitting(name, domain).build(domain, size=size, seed=seed, **wanted), name)
+
+
+def _named(model: Surrogate[Any], name: str) -> Surrogate[Any]:
+    """The model with its full name on its card: its file knows only its own."""
+    model.card = dataclasses.replace(model.card, name=name)
     return model
 
 
 def _fitting(name: str, domain: str) -> ModuleType:
-    """The file of a model that continues the domain; raises MisuseError when it does not."""
-    file = module(name)
+    """The file of a model that continues the domain, or all of several joined; raises MisuseError when it does not."""
+    file = registry.model(name)
     if not knows(file.DOMAINS, domain):
         raise MisuseError(f"{name} continues {', '.join(file.DOMAINS)}; it knows nothing of {domain}")
+    if "+" in domain and scope(name) != "all":
+        raise MisuseError(f"{name} learns one domain at a time; choose one of {domain.replace('+', ', ')}")
     return file
 
 
@@ -88,8 +108,7 @@ def _read_description(path: Path) -> dict[str, Any]:
 
 def train(
     name: str,
-    domain: str,
-    data: Path,
+    data: Mapping[str, Path],
     track: Track,
     *,
     seed: int,
@@ -98,12 +117,13 @@ def train(
     progress: Callable[[int, int, float], None] | None,
 ) -> Surrogate[Any]:
     """See the package."""
-    if not hasattr(_fitting(name, domain), "train"):
+    if not hasattr(_fitting(name, joined(data)), "train"):
         raise MisuseError(f"{name} has nothing to learn; create it instead")
+    manifests = {domain: datasets.manifest_hash(folder) for domain, folder in data.items()}
     job = {
         "model": name,
-        "domain": domain,
-        "data": datasets.manifest_hash(data),
+        "domain": joined(data),
+        "data": manifest_of(manifests),
         "track": track.name,
         "size": track.size,
         "steps": track.training_steps,
@@ -113,16 +133,19 @@ def train(
     claim(out, job)
     if (out / DESCRIPTION).exists():
         return load(out, device)
-    films = [datasets.load(data, split, device) for split in ("train", "valid")]
-    run = Run(
-        name, domain, Data(films[0], films[1], str(job["data"])), track, seed, out, torch.device(device), progress
-    )
-    return learn(run)
+    held = {domain: _data(folder, manifests[domain], device) for domain, folder in data.items()}
+    return learn(Run(name, held, track, seed, out, torch.device(device), progress))
+
+
+def _data(folder: Path, manifest: str, device: str | torch.device) -> Data:
+    """What a training reads of one data set."""
+    return Data(datasets.load(folder, "train", device), datasets.load(folder, "valid", device), manifest)
 
 
 def learn(run: Run) -> Surrogate[Any]:
     """Train on data in memory and save: what `train` does once the data are read."""
-    model: Surrogate[Any] = module(run.name).train(run)
+    settings = {**variant(run.name).settings, **run.settings}
+    model = _named(registry.model(run.name).train(run, **settings), run.name)
     model.eval()
     save(model, run.out)
     return model

@@ -20,7 +20,6 @@ stretches by more than a few per cent comes out stiff, and its ringing is lost.
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -229,7 +228,7 @@ def build(domain: str, *, size: str = "s", seed: int = 0, **settings: Setting) -
 def train(run: Run, **settings: Setting) -> MeshGNN:
     """Train on windows of the run's data; `settings` override those of the track's size."""
     film = turned(run.data.train, WIND[:1], [WIND[:2]])
-    run = dataclasses.replace(run, data=dataclasses.replace(run.data, train=film))
+    run = run.with_train(film)
     known: dict[str, Any] = {
         "spacing": edge_length(film),
         "dim": film.scene.dim,

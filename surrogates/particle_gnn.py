@@ -15,7 +15,6 @@ message_passing_steps · radius, and in scenes much deeper than those it was tra
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,7 +139,7 @@ def build(domain: str, *, size: str = "s", seed: int = 0, **settings: Setting) -
 def train(run: Run, **settings: Setting) -> ParticleGNN:
     """Train on windows of the run's data; `settings` override those of the track's size."""
     film = stack([run.data.train, mirrored(run.data.train, MIRRORED_PARAMETERS)])
-    run = dataclasses.replace(run, data=dataclasses.replace(run.data, train=film))
+    run = run.with_train(film)
     known: dict[str, Any] = {
         "spacing": typical_spacing(film),
         "dim": film.scene.dim,

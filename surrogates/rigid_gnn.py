@@ -283,7 +283,7 @@ def build(domain: str, *, size: str = "s", seed: int = 0, **settings: Setting) -
 def train(run: Run, **settings: Setting) -> RigidGNN:
     """Train on windows of the run's data; `settings` override those of the track's size."""
     film = turned(run.data.train)
-    run = dataclasses.replace(run, data=dataclasses.replace(run.data, train=film))
+    run = run.with_train(film)
     known: dict[str, Any] = {
         "spacing": body_size(film),
         "reach": fastest_step(film),

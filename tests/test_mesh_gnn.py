@@ -201,8 +201,8 @@ def data() -> Data:
 
 def test_it_learns_to_swing(data: Data, tmp_path: Path) -> None:
     short = dataclasses.replace(track("smoke"), training_steps=200)
-    learned: Any = _store.learn(Run("mesh_gnn", "cloth", data, short, 0, tmp_path / "gnn"))
-    linear: Any = _store.learn(Run("linear", "cloth", data, short, 0, tmp_path / "linear"))
+    learned: Any = _store.learn(Run("mesh_gnn", {"cloth": data}, short, 0, tmp_path / "gnn"))
+    linear: Any = _store.learn(Run("linear", {"cloth": data}, short, 0, tmp_path / "linear"))
     judge = Judge(data.valid, 5, Plan(0, 0, 0.0, valid_frames=20))
     assert judge.ratio(learned) < 0.5 * judge.ratio(linear)
     assert judge.ratio(learned) < 0.4

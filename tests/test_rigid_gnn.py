@@ -281,7 +281,7 @@ def data() -> Data:
 
 
 def run(data: Data, out: Path, name: str, steps: int) -> Run:
-    return Run(name, "rigid", data, dataclasses.replace(track("smoke"), training_steps=steps), 0, out)
+    return Run(name, {"rigid": data}, dataclasses.replace(track("smoke"), training_steps=steps), 0, out)
 
 
 def test_it_learns_to_bounce(data: Data, tmp_path: Path) -> None:

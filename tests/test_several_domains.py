@@ -59,11 +59,9 @@ def test_a_domain_whose_specialist_is_missing_has_baselines_and_a_ladder(held: d
     kinds = {c["card"]["kind"] for c in held["contestants"]}
     assert kinds == {"reference", "ladder", "baseline"}
     for name in surrogates.names():
-        file = registry.module("surrogates", name, "model")
+        file = registry.model(name)
         assert (name in contestants.surrogate_names("tumbling")) == knows(file.DOMAINS, "tumbling")
-    specialist = next(
-        n for n in surrogates.names() if not knows(registry.module("surrogates", n, "").DOMAINS, "tumbling")
-    )
+    specialist = next(n for n in surrogates.names() if not knows(registry.model(n).DOMAINS, "tumbling"))
     with pytest.raises(MisuseError, match="knows nothing of tumbling"):
         surrogates.create(specialist, "tumbling")
 

@@ -48,7 +48,7 @@ def uniform_motion(n_frames: int, gravity: float = 0.0) -> Trajectory:
 @pytest.mark.parametrize("domain", DOMAINS)
 @pytest.mark.parametrize("name", MODELS)
 def test_contract(name: str, domain: str, ballistic: Domain) -> None:
-    fits = registry.module("surrogates", name, "model").DOMAINS
+    fits = registry.model(name).DOMAINS
     if "*" not in fits and domain not in fits:
         with pytest.raises(MisuseError, match=domain):
             surrogates.create(name, domain)
@@ -58,13 +58,13 @@ def test_contract(name: str, domain: str, ballistic: Domain) -> None:
     if model.settings.get("dim", film.scene.dim) != film.scene.dim:
         model = surrogates.create(name, domain, dim=film.scene.dim)
     assert model.card.name == name
-    assert model.card.kind == registry.module("surrogates", name, "model").KIND
+    assert model.card.kind == registry.model(name).KIND
     assert len(check_model(model, film)) == 9
 
 
 def kinds(name: str) -> list[str]:
     """The kinds of physics that a model continues, of those that have a small film."""
-    fits = registry.module("surrogates", name, "model").DOMAINS
+    fits = registry.model(name).DOMAINS
     return [k for k in FILMS if "*" in fits or k in fits]
 
 

@@ -26,7 +26,7 @@ def data() -> Data:
 
 def run(data: Data, out: Path, steps: int = 60, name: str = "particle_gnn", **more: Any) -> Run:
     short = dataclasses.replace(track("smoke"), training_steps=steps)
-    return Run(name, "fluid", data, short, 0, out, **more)
+    return Run(name, {"fluid": data}, short, 0, out, **more)
 
 
 def fitted(data: Data, out: Path, steps: int = 60, **more: Any) -> Any:
@@ -159,22 +159,22 @@ def test_linear_beats_constant_velocity_and_stays_finite(data: Data, tmp_path: P
 
 def test_train_refuses_what_cannot_learn(tmp_path: Path) -> None:
     with pytest.raises(MisuseError, match="persistence has nothing to learn"):
-        surrogates.train("persistence", "fluid", tmp_path, track("smoke"), seed=0, out=tmp_path / "out")
+        surrogates.train("persistence", {"fluid": tmp_path}, track("smoke"), seed=0, out=tmp_path / "out")
 
 
 def test_train_reads_a_folder_and_a_finished_one_is_loaded(ballistic: Domain, tmp_path: Path) -> None:
     folder = datasets.generate(ballistic, "smoke", tmp_path / "data")
-    where: dict[str, Any] = {"seed": 0, "out": tmp_path / "out"}
-    model = surrogates.train("linear", "ballistic", folder, track("smoke"), **where)
+    data, where = {"ballistic": folder}, dict[str, Any](seed=0, out=tmp_path / "out")
+    model = surrogates.train("linear", data, track("smoke"), **where)
     assert model.card.training_data == datasets.manifest_hash(folder)
     written = (tmp_path / "out" / "model.json").stat().st_mtime_ns
-    again = surrogates.train("linear", "ballistic", folder, track("smoke"), **where)
+    again = surrogates.train("linear", data, track("smoke"), **where)
     assert again.card == model.card
     assert (tmp_path / "out" / "model.json").stat().st_mtime_ns == written
     with pytest.raises(MisuseError, match="seed 0; this one has 1"):
-        surrogates.train("linear", "ballistic", folder, track("smoke"), **{**where, "seed": 1})
+        surrogates.train("linear", data, track("smoke"), **{**where, "seed": 1})
     with pytest.raises(MisuseError, match="knows nothing of ballistic"):
-        surrogates.train("particle_gnn", "ballistic", folder, track("smoke"), seed=0, out=tmp_path / "other")
+        surrogates.train("particle_gnn", data, track("smoke"), seed=0, out=tmp_path / "other")
 
 
 def test_normalisers_agree_with_the_data_sets_statistics(ballistic: Domain, tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from ._base import Learner, Run, State, as_settings, require_dim
 from ._features import History, free_moments
 from ._material import spread, standardised
 from ._one_step import OneStep, OneStepSettings, Scales, scales
-from ._one_step import pseudo_huber as pseudo_huber
 from ._training import Plan, fit
 
 
@@ -125,7 +124,7 @@ class Accelerated(OneStep, Specialist[History]):
         self.displacement_std.copy_(found.step)
 
 
-def require_velocity(name: str, settings: SpecialistSettings) -> None:
+def require_velocity(name: str, settings: OneStepSettings) -> None:
     """Raise MisuseError for a history too short for the second-order velocity of its end."""
     if settings.history < 2:
         raise MisuseError(f"{name} reads {settings.history} displacements; its velocities need at least 2")

@@ -16,6 +16,11 @@ from torch import Tensor
 from ..contracts import BodyShape, Obstacle, Scene, Script, Trajectory, stack
 from ..contracts._ragged import group_of_row
 
+ODD = ("tilt", "wind_x")
+"""Material parameters that change sign in a mirror across the first axis."""
+EXCHANGED = (("wind_x", "wind_y"),)
+"""Pairs of material parameters that are exchanged with the first two axes."""
+
 Map = Callable[[Tensor], Tensor]
 """A reflection of vectors, (..., D) → (..., D)."""
 
@@ -67,6 +72,14 @@ def turned(film: Trajectory, odd_parameters: Sequence[str] = (), pairs: Sequence
 
     four = [film, mirrored(film, odd_parameters), exchanged(film, pairs), quarter(film)]
     return stack([*four, *(quarter(quarter(x)) for x in four)])
+
+
+def with_images(film: Trajectory) -> Trajectory:
+    """The film and all images of it that its physics allows: a mirror in two space axes, quarter turns and mirrors in three."""
+    odd = [name for name in ODD if name in film.scene.parameters]
+    if film.scene.dim == 2:
+        return stack([film, mirrored(film, odd)])
+    return turned(film, odd, EXCHANGED if EXCHANGED[0][0] in film.scene.parameters else ())
 
 
 def _is_box(scene: Scene) -> Tensor:

@@ -26,7 +26,7 @@ from torch import Tensor
 from .. import datasets
 from ..contracts import HedgefoxError, Trajectory
 from . import constant_velocity
-from ._base import Data, Learner, Run, Surrogate
+from ._base import Learner, Run, Surrogate
 from ._files import write
 
 CHECKPOINT, LOG = "checkpoint.safetensors", "log.jsonl"
@@ -102,7 +102,7 @@ def fit(model: Learner[Any], run: Run, plan: Plan) -> None:
 def _fit(progress: _Progress, model: Learner[Any], run: Run, plan: Plan) -> None:
     progress.resume()
     # Sorted: the order in which domains are named must not change a bit.
-    domains = dict(sorted(_domains(run).items()))
+    domains = dict(sorted(run.domains.items()))
     judge = Panel({k: v.valid for k, v in domains.items()}, model.card.history, plan)
     windows = {k: datasets.Windows(v.train, model.window) for k, v in domains.items()}
     while progress.step < plan.steps:
@@ -114,12 +114,6 @@ def _fit(progress: _Progress, model: Learner[Any], run: Run, plan: Plan) -> None
         if progress.due(plan.checkpoint_every):
             progress.save()
     progress.finish()
-
-
-def _domains(run: Run) -> Mapping[str, Data]:
-    """What there is to learn from, by domain."""
-    several: Mapping[str, Data] | None = getattr(run, "domains", None)
-    return several or {run.domain: run.data}
 
 
 @contextmanager

@@ -35,16 +35,16 @@ from ._features import (
     box_displacement,
     displacements,
     driven_step,
-    free_moments,
     moments,
     obstacle_contact,
     side_nearness,
 )
 from ._mesh import both_ways, edge_length, far_links, length, rest_offset, self_contacts, vertex_normals
 from ._message_passing import EncodeProcessDecode
+from ._one_step import scales
 from ._sheet_motion import Sheet, tethers
 from ._specialist import Accelerated, SpecialistSettings, learn, require_velocity, width_and_steps
-from ._symmetry import turned
+from ._symmetry import with_images
 
 KIND = "specialist"
 DOMAINS = ("cloth",)
@@ -177,12 +177,7 @@ class MeshGNN(Accelerated):
         beyond, strains = zip(
             *(self.examine(windows.at(part.to(film.device))) for part in torch.split(draw, 32)), strict=True
         )
-        mean, std = moments(torch.cat(beyond))
-        unit = std.square().mean().sqrt()
-        self.noise_unit = float(unit)
-        self.acceleration_mean.copy_(mean)
-        self.acceleration_std.copy_((unit**2 * (1 + self.set.noise**2)).sqrt())
-        self.displacement_std.copy_(free_moments(film, 1)[1].square().mean().sqrt())
+        self.set_scales(scales(moments(torch.cat(beyond)), film, self.set.noise))
         self.strain_std.copy_(torch.cat(strains).square().mean(0).sqrt().clamp(min=1e-6))
         self.measure_material(film.scene)
 
@@ -227,7 +222,7 @@ def build(domain: str, *, size: str = "s", seed: int = 0, **settings: Setting) -
 
 def train(run: Run, **settings: Setting) -> MeshGNN:
     """Train on windows of the run's data; `settings` override those of the track's size."""
-    film = turned(run.data.train, WIND[:1], [WIND[:2]])
+    film = with_images(run.data.train)
     run = run.with_train(film)
     known: dict[str, Any] = {
         "spacing": edge_length(film),

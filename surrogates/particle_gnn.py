@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..contracts import ModelCard, Scene, Script, stack
+from ..contracts import ModelCard, Scene, Script
 from ._base import Run, Setting, configured
 from ._features import (
     History,
@@ -35,13 +35,10 @@ from ._features import (
 from ._message_passing import EncodeProcessDecode
 from ._neighbours import radius_graph, spatial_order
 from ._specialist import Accelerated, SpecialistSettings, learn, require_velocity, width_and_steps
-from ._symmetry import mirrored
+from ._symmetry import with_images
 
 KIND = "specialist"
 DOMAINS = ("fluid",)
-
-MIRRORED_PARAMETERS = ("tilt",)
-"""Material parameters that change sign in a mirror."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +135,7 @@ def build(domain: str, *, size: str = "s", seed: int = 0, **settings: Setting) -
 
 def train(run: Run, **settings: Setting) -> ParticleGNN:
     """Train on windows of the run's data; `settings` override those of the track's size."""
-    film = stack([run.data.train, mirrored(run.data.train, MIRRORED_PARAMETERS)])
+    film = with_images(run.data.train)
     run = run.with_train(film)
     known: dict[str, Any] = {
         "spacing": typical_spacing(film),

@@ -32,9 +32,10 @@ from ._base import Run, Setting, configured, require_dim
 from ._contacts import find_contacts
 from ._meeting import Meeting, meet
 from ._message_passing import EncodeProcessDecode
+from ._one_step import pseudo_huber
 from ._rigid_motion import Bodies, bodies_of
-from ._specialist import Specialist, SpecialistSettings, learn, pseudo_huber
-from ._symmetry import turned
+from ._specialist import Specialist, SpecialistSettings, learn
+from ._symmetry import with_images
 
 KIND = "specialist"
 DOMAINS = ("rigid",)
@@ -282,7 +283,7 @@ def build(domain: str, *, size: str = "s", seed: int = 0, **settings: Setting) -
 
 def train(run: Run, **settings: Setting) -> RigidGNN:
     """Train on windows of the run's data; `settings` override those of the track's size."""
-    film = turned(run.data.train)
+    film = with_images(run.data.train)
     run = run.with_train(film)
     known: dict[str, Any] = {
         "spacing": body_size(film),

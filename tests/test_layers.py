@@ -12,6 +12,7 @@ from pathlib import Path
 
 import hedgefox
 import pytest
+from hedgefox.contracts import registry
 
 ROOT = Path(hedgefox.__file__).parent
 LAYERS = {
@@ -83,6 +84,12 @@ def test_solvers_and_learners_do_not_know_each_other() -> None:
         assert not [n for n in imports(path) if n.startswith("hedgefox.simulators")], path
 
 
+def test_no_two_model_files_share_a_name() -> None:
+    """A model goes by its file's name, whichever folder the file is in."""
+    files = [name for folder in registry.MODEL_FOLDERS for name in registry.names(folder)]
+    assert len(files) == len(set(files))
+
+
 def test_imports_inside_are_relative() -> None:
     for path in every_source():
         absolute = [
@@ -152,7 +159,8 @@ def test_every_public_name_exists_and_is_documented() -> None:
 
 def test_all_layers_import_without_heavy_libraries() -> None:
     code = (
-        "import sys, hedgefox.cli, hedgefox.bench.run, hedgefox.datasets, hedgefox.surrogates, hedgefox.bench.verbs\n"
+        "import sys, hedgefox.cli, hedgefox.bench.run, hedgefox.bench.verbs\n"
+        "import hedgefox.datasets, hedgefox.surrogates, hedgefox.jepa\n"
         "from hedgefox.contracts import registry\n"
         "[registry.domain(n) for n in registry.names('simulators')]\n"
         f"print(sorted(set(sys.modules) & {HEAVY!r}))"

@@ -79,7 +79,7 @@ def _model_folders() -> dict[str, str]:
 
 
 def _builds(folder: str, name: str) -> bool:
-    """Whether a file defines `build`, read from its text: importing it to see would load torch."""
+    """Whether a file defines `build`, read from its text: importing it to see would run it."""
     spec = importlib.util.find_spec(f"{ROOT}.{folder}.{name}")
     if spec is None or spec.origin is None:
         return False

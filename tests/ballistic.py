@@ -77,7 +77,7 @@ class Ballistic(Domain):
     def recipe(self, size: str) -> Recipe:
         if size not in ("xs", "s"):
             raise MisuseError(f"ballistic has no size {size!r}; xs or s is right")
-        return Recipe(dim=2, resolution=0.05, past=4, horizon=8 if size == "xs" else 20)
+        return Recipe(dim=2, resolution=0.05, past=5, horizon=8 if size == "xs" else 20)
 
     def sample_start(self, recipe: Recipe, split: str, index: int, root_seed: int) -> Trajectory:
         self.check_split(split, index)

@@ -25,7 +25,7 @@ def recipe(ballistic: Domain) -> Recipe:
 
 @pytest.fixture(scope="session")
 def film(ballistic: Domain, recipe: Recipe) -> Trajectory:
-    """Three scenes of unlike size, 8 frames of past and 8 of future."""
+    """Three scenes of unlike size, 5 frames of past and 8 of future."""
     with torch.no_grad():
         return ballistic.simulate(recipe, "test", [0, 1, 2], root_seed=1)
 

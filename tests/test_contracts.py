@@ -115,7 +115,7 @@ def test_rollout_refuses_what_it_cannot_do(ballistic: Domain, recipe: Recipe, fi
     past = film.frames(0, recipe.past)
     with pytest.raises(MisuseError, match="asked for 0 frames"):
         solver.rollout(past, 0)
-    with pytest.raises(MisuseError, match="the script covers 12 frames; 4 past and 9 new ones need 13"):
+    with pytest.raises(MisuseError, match="the script covers 13 frames; 5 past and 9 new ones need 14"):
         solver.rollout(past, 9)
 
 

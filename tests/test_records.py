@@ -34,7 +34,8 @@ def frozen_code() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def tiny() -> Track:
-    return dataclasses.replace(track("smoke"), training_steps=4)
+    """Of the models, the baselines alone: the others would only take time."""
+    return dataclasses.replace(track("smoke"), training_steps=4, only=("persistence", "constant_velocity", "linear"))
 
 
 @pytest.fixture(scope="module")

@@ -68,7 +68,7 @@ def test_a_cheating_model_that_replays_the_truth_scores_exactly_zero(case: Case)
 
 def test_the_truth_is_the_reference_restarted_and_agrees_with_the_stored_film(case: Case, film: Trajectory) -> None:
     assert case.truth.n_frames == 8
-    assert torch.allclose(case.truth.position, film.position[4:], atol=1e-5)
+    assert torch.allclose(case.truth.position, film.position[5:], atol=1e-5)
 
 
 def test_the_harness_is_not_deaf(case: Case, ballistic: Domain, recipe: Recipe) -> None:
@@ -93,8 +93,8 @@ def test_models_see_only_the_past_in_memory_of_their_own(case: Case, film: Traje
     score_case(case, [Contestant(spoiler), Contestant(honest)])
     assert torch.equal(film.position, before)
     seen = honest.seen[0]
-    assert seen.n_frames == 4
-    assert torch.equal(seen.position, before[:4])
+    assert seen.n_frames == 5
+    assert torch.equal(seen.position, before[:5])
     assert seen.position.untyped_storage().nbytes() == seen.position.numel() * 4, "later frames lie in the same memory"
 
 
@@ -118,7 +118,7 @@ def test_a_diverged_scene_stays_in_the_mean_with_its_capped_error(case: Case) ->
     ("answer", "why"),
     [
         (lambda past, n: 1 / 0, "ZeroDivisionError"),
-        (lambda past, n: past, "4 frames; 8"),
+        (lambda past, n: past, "5 frames; 8"),
         (lambda past, n: past.select([0]), "frames"),
     ],
 )
@@ -158,7 +158,7 @@ def test_batches_are_bounded_and_do_not_change_the_score(
 
 
 def test_films_of_another_recipe_are_misuse(ballistic: Domain, recipe: Recipe, film: Trajectory) -> None:
-    with pytest.raises(MisuseError, match=r"12 frames; 20"):
+    with pytest.raises(MisuseError, match=r"13 frames; 21"):
         prepare(ballistic, "long", film, recipe)
 
 

@@ -22,7 +22,8 @@ from hedgefox.tests.ballistic import BALLISTIC
 from hedgefox.tests.tumbling import TUMBLING
 
 DOMAINS: list[Domain] = [BALLISTIC, TUMBLING]
-TINY: Track = dataclasses.replace(track("smoke"), training_steps=4)
+TINY: Track = dataclasses.replace(track("smoke"), training_steps=4, only=("persistence", "constant_velocity", "linear"))
+"""Of the models, the baselines alone: the others would only take time."""
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -137,7 +137,7 @@ def _models() -> list[dict[str, Any]]:
     files = {name: registry.model(name) for name in found}
     return [
         {"name": n, "kind": f.KIND, "domains": list(f.DOMAINS), "trainable": surrogates.trainable(n)}
-        | {"scope": surrogates.scope(n)}
+        | {"scope": surrogates.scope(n), "note": surrogates.note(n)}
         for n, f in files.items()
     ]
 

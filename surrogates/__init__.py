@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..contracts import Model, Track
     from ._base import Setting
 
-__all__ = ["create", "load", "names", "save", "scope", "train", "trainable", "variants"]
+__all__ = ["create", "load", "names", "note", "save", "scope", "train", "trainable", "variants"]
 
 
 def names() -> list[str]:
@@ -44,6 +44,13 @@ def scope(name: str) -> str:
     from . import _store
 
     return _store.scope(name)
+
+
+def note(name: str) -> str:
+    """What a variant is for, in a line; empty for a plain file. Raises MisuseError as `scope` does."""
+    from . import _store
+
+    return _store.variant(name).note
 
 
 def trainable(name: str) -> bool:

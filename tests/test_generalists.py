@@ -280,4 +280,5 @@ def test_list_shows_files_and_variants_with_their_scope(capsys: pytest.CaptureFi
     assert cli.main(["list", "models", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["models"]}
     assert (rows["damped"]["kind"], rows["damped"]["scope"]) == ("generalist", "all")
+    assert rows["damped-half"]["note"] == "begins at half the speed"
     assert (rows["damped-specialist"]["scope"], rows["linear"]["scope"]) == ("each", "each")

@@ -63,10 +63,16 @@ def box_displacement(script: Script) -> Tensor:
 
 def driven_step(scene: Scene, script: Script) -> Tensor:
     """How far the script will move driven nodes against the box [m], zero for free ones, (N, D)."""
-    driven = scene.driven_nodes
     box = box_displacement(script)[scene.node_scene]
-    step = torch.zeros_like(box)
-    step[driven] = (script.node_position[1] - script.node_position[0]).to(box.dtype) - box[driven]
+    step, driven = scripted_step(scene, script), scene.driven_nodes
+    step[driven] -= box[driven]
+    return step
+
+
+def scripted_step(scene: Scene, script: Script) -> Tensor:
+    """How far the script will move driven nodes [m], zero for free ones, (N, D)."""
+    step = torch.zeros_like(scene.gravity[scene.node_scene])
+    step[scene.driven_nodes] = (script.node_position[1] - script.node_position[0]).to(step.dtype)
     return step
 
 

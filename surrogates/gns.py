@@ -38,6 +38,7 @@ from ._features import (
     driven_step,
     free_moments,
     obstacle_contact,
+    scripted_step,
     side_nearness,
     typical_spacing,
 )
@@ -63,6 +64,8 @@ KINDS_OF_EDGE = 4
 class Settings(OneStepSettings):
     """What a gns is made of."""
 
+    noise: float = 0.1
+    sharpness: float = 0.3
     radius_in_spacings: float = 2.1
     """Connectivity radius, in node spacings of the domain."""
     parameters: tuple[str, ...] = ()
@@ -107,7 +110,7 @@ class GNS(OneStep):
         self.names = card.domains
         number, extra = len(self.names), len(settings.parameters)
         n_node = 3 * settings.history + 6 + 7 + 3 + 2 * extra + 4 + number + 4
-        n_edge = KINDS_OF_EDGE + 3 + 1 + 3 + 2
+        n_edge = KINDS_OF_EDGE + 3 + 1 + 3 + 1 + 2
         self.network = EncodeProcessDecode(n_node, n_edge, 3, settings.width, settings.message_passing_steps)
         self.units(number, extra)
 
@@ -198,14 +201,15 @@ class GNS(OneStep):
         return Graph(scene_of, _mass_share(scene), torch.cat(parts, dim=1), kind)
 
     def edge_features(self, scene: Scene, graph: Graph, position: Tensor, moved: Tensor) -> Tensor:
-        """What is known along the edges, (E, F), from positions and last displacements of nodes and centres (N + P, 3)."""
+        """What is known along the edges, (E, F), from positions and steps of nodes and centres (N + P, 3)."""
         k, (sender, receiver) = self.row(scene), graph.index
         offset = position.index_select(0, sender) - position.index_select(0, receiver)
         offset = scene.minimum_image(offset, graph.scene_of[receiver])
         shear = moved.index_select(0, sender) - moved.index_select(0, receiver)
         unit = float(self.spacing[k])
         flag = torch.nn.functional.one_hot(graph.kind, KINDS_OF_EDGE).to(offset.dtype)
-        along = [flag, offset / unit, length(offset) / unit, shear / self.displacement_std[k].float()]
+        step, opening = self.displacement_std[k].float(), length(offset + shear) - length(offset)
+        along = [flag, offset / unit, length(offset) / unit, shear / step, opening / step]
         return torch.cat([*along, self.strain(scene, graph, offset)], dim=-1)
 
     def strain(self, scene: Scene, graph: Graph, offset: Tensor) -> Tensor:
@@ -225,7 +229,8 @@ class GNS(OneStep):
         graph = self.graph(scene, position[-1])
         seen = _with_centres(scene, graph, self.node_features(scene, moved, position[-1], script))
         is_centre = (torch.arange(len(seen), device=seen.device) >= scene.n_nodes).to(seen.dtype).unsqueeze(-1)
-        place, step = (_with_centres(scene, graph, x) for x in (position[-1], moved[-1]))
+        coming = torch.where(scene.free.unsqueeze(-1), moved[-1], scripted_step(scene, script))
+        place, step = (_with_centres(scene, graph, x) for x in (position[-1], coming))
         along = self.edge_features(scene, graph, place, step)
         out: Tensor = self.network(torch.cat([seen, is_centre], dim=-1), along, graph.index)
         return flattened(out[: scene.n_nodes], state.scene.dim)

@@ -30,6 +30,8 @@ class Metric:
     """Counts that a micro-average sums, where a mean of the curve would be wrong."""
     running: Callable[[dict[str, Tensor]], Tensor] | None
     """The curve of such counts."""
+    judges: str
+    """What is held against the truth: "rollout", or "reconstruction", which only some models have."""
 
     @property
     def id(self) -> str:
@@ -54,9 +56,13 @@ def metric(name: str) -> Metric:
         raise MisuseError(f"metric {name!r} is not of this hedgefox, which has {bare}@{file.VERSION}")
     if file.BETTER not in ("lower", "higher"):
         raise MisuseError(f"metric {bare}: BETTER is {file.BETTER!r}; lower or higher is right")
+    judges = getattr(file, "JUDGES", "rollout")
+    if judges not in ("rollout", "reconstruction"):
+        raise MisuseError(f"metric {bare}: JUDGES is {judges!r}; rollout or reconstruction is right")
     parts: Parts | None = getattr(file, "parts", None)
     running = getattr(file, "running", None)
-    return Metric(bare, int(file.VERSION), file.UNIT, file.BETTER, tuple(file.DOMAINS), file.curve, parts, running)
+    said = (int(file.VERSION), file.UNIT, file.BETTER, tuple(file.DOMAINS), file.curve)
+    return Metric(bare, *said, parts, running, judges)
 
 
 def metrics_for(domain: str) -> list[Metric]:

@@ -58,7 +58,7 @@ def new(**parts: Any) -> dict[str, Any]:
     made = datetime.now(UTC).isoformat(timespec="seconds")
     head = {"format": FORMAT, "version": VERSION, "created": made}
     suite = {"name": "hedgefox", "version": suite_version(), "commit": commit()}
-    record: dict[str, Any] = strict({**head, "suite": suite, "curves": CURVES, **parts})
+    record: dict[str, Any] = strict({**head, "suite": suite, "curves": CURVES, "probes": [], **parts})
     check(record, "the new record")
     return record
 

@@ -16,6 +16,7 @@ import torch
 
 from ..contracts import Domain, MisuseError, Model, Recipe, Trajectory, stack
 from ..contracts.check import own_copy
+from ..contracts.model import Reconstructs
 from ._metric import Metric, metrics_for
 from .contestants import Contestant
 
@@ -96,7 +97,11 @@ def _score_one(case: Case, contestant: Contestant, metrics: Sequence[Metric]) ->
     started = time.perf_counter()
     try:
         answer = answer_of(case, contestant.model)
-        curves = {k: v for m in metrics for k, v in m.evaluate(case.truth, answer, case.domain).items()}
+        judged = {"rollout": answer}
+        if isinstance(contestant.model, Reconstructs) and any(m.judges == "reconstruction" for m in metrics):
+            judged["reconstruction"] = reconstruction_of(case, contestant.model)
+        held = [m for m in metrics if m.judges in judged]
+        curves = {k: v for m in held for k, v in m.evaluate(case.truth, judged[m.judges], case.domain).items()}
     except Exception as error:  # whatever a contestant raises is its result
         return dataclasses.replace(
             blank, failure=f"{type(error).__name__}: {error}", seconds=time.perf_counter() - started
@@ -114,17 +119,41 @@ def answer_of(case: Case, model: Model) -> Trajectory:
     if model.card.kind == "reference":
         return case.truth.with_divergence()
     answer = _in_batches(model, case.past, case.truth.n_frames, case.batches)
-    if answer.scene.n_nodes == case.truth.scene.n_nodes:
-        answer = dataclasses.replace(answer, scene=case.truth.scene)
-    return answer
+    return _on_stage(answer, case)
+
+
+def reconstruction_of(case: Case, model: Reconstructs) -> Trajectory:
+    """What the model makes of the true frames of a case without its dynamics, in the batches of a rollout."""
+    return _on_stage(_gathered(case.past, case.truth.n_frames, case.batches, _reconstructed(case, model)), case)
+
+
+def _on_stage(answer: Trajectory, case: Case) -> Trajectory:
+    """An answer on the scene of the truth, where its nodes are the truth's."""
+    if answer.scene.n_nodes != case.truth.scene.n_nodes:
+        return answer
+    return dataclasses.replace(answer, scene=case.truth.scene)
+
+
+def _reconstructed(case: Case, model: Reconstructs) -> Callable[[Trajectory, list[int]], Trajectory]:
+    return lambda seen, scenes: model.reconstruct(seen, own_copy(case.truth.select(scenes)))
 
 
 def _in_batches(model: Model, past: Trajectory, n_frames: int, batches: Iterator[list[int]]) -> Trajectory:
+    return _gathered(past, n_frames, batches, lambda seen, scenes: model.rollout(seen, n_frames))
+
+
+def _gathered(
+    past: Trajectory,
+    n_frames: int,
+    batches: Iterator[list[int]],
+    answering: Callable[[Trajectory, list[int]], Trajectory],
+) -> Trajectory:
+    """What is answered to the past of each batch of scenes, given as a copy and by number, as one film."""
     parts = []
     for scenes in batches:
         seen = own_copy(past.select(scenes))
         with torch.no_grad():
-            answer = model.rollout(seen, n_frames)
+            answer = answering(seen, scenes)
         _require_answer(answer, seen, n_frames)
         # Whatever the model says of itself, divergence is found by one rule for all.
         parts.append(_merge_divergence(answer))

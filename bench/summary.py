@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..contracts.card import knows
 from ._metric import Metric
 from .reduce import Estimate, estimate, micro_f1, reductions, shown_frames, trust_horizon
 from .score import Score
@@ -50,8 +51,15 @@ def _row(group: Sequence[Score], kind: str, metrics: Sequence[Metric], trust_thr
         "frames": frames,
         "diverged_share": float(np.mean([d >= 0 for d in diverged])) if diverged else 0.0,
         "trust_horizon": _plain(trusted),
-        "values": {m.id: _micro_values(group, m) if m.parts else _values(group, m) for m in known},
+        # What does not apply (no reconstruction, say) is null and not missing.
+        "values": {m.id: _of(group, m) for m in metrics if m in known or knows(m.domains, first.domain)},
     }
+
+
+def _of(group: Sequence[Score], metric: Metric) -> dict[str, Plain]:
+    if metric.id not in group[0].curves:
+        return dict.fromkeys(REDUCTIONS)
+    return _micro_values(group, metric) if metric.parts else _values(group, metric)
 
 
 def _plain(found: Estimate | None) -> Plain:

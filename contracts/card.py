@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import MisuseError
@@ -53,6 +53,10 @@ class ModelCard:
     """True when it uses parameters that the split hides."""
     collapsed: bool = False
     """True when its latents collapsed in training: it is kept off the board."""
+    health: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Of latents, by domain: deviation, effective_rank, rank_share, prediction (prediction error over persistence error)."""
+    baseline: str = ""
+    """What a prediction is a residual to, where it is one, e.g. "persistence"."""
     licence: str = "Apache-2.0"
     source: str = ""
     """Paper or reference the method comes from."""
@@ -68,7 +72,9 @@ class ModelCard:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return dataclasses.asdict(self) | {"domains": list(self.domains)}
+        plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        health = {domain: dict(figures) for domain, figures in self.health.items()}
+        return plain | {"domains": list(self.domains), "health": health}
 
     @staticmethod
     def from_dict(data: dict[str, Any]) -> ModelCard:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable
+from typing import Any, Generic, Protocol, TypeGuard, TypeVar, runtime_checkable
 
 import torch
+from torch import Tensor
 
 from ._ragged import counts
 from .card import ModelCard, knows
@@ -81,6 +84,31 @@ class Stepper(Model, Generic[State]):
             state = self.advance(state, script.starting_at(k))
             frames.append(self.decode(state))
         return from_frames(past.scene.with_script(script.starting_at(1)), frames)
+
+
+@runtime_checkable
+class Reconstructs(Protocol):
+    """A model that can show what its decoder makes of the truth, without any dynamics."""
+
+    def reconstruct(self, past: Trajectory, truth: Trajectory) -> Trajectory:
+        """Every frame of `truth`, which follows `past`, decoded from the model's own encoding of the true frames."""
+
+
+@runtime_checkable
+class Probed(Protocol):
+    """A model that offers vectors to linear probes; the first frame that they can be asked of is `card.history - 1`."""
+
+    @property
+    def card(self) -> ModelCard:
+        """What this contestant is."""
+
+    def features(self) -> dict[str, Callable[[Trajectory, int], Tensor]]:
+        """By kind (as "latent", "random encoder", "raw state"): of a film at a frame, a vector a scene, (B, F)."""
+
+
+def offers_features(model: object) -> TypeGuard[Probed]:
+    """Whether a model is `Probed`: a method of that name that takes arguments is another."""
+    return isinstance(model, Probed) and not inspect.signature(model.features).parameters
 
 
 def place_driven(frame: Frame, scene: Scene, script: Script) -> Frame:

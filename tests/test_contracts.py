@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 import torch
@@ -210,6 +211,8 @@ def test_an_honest_model_passes_every_check(film: Trajectory) -> None:
 def test_a_card_refuses_unknown_fields() -> None:
     card = ModelCard("x", "baseline", "none", "none", "none", ("*",))
     assert ModelCard.from_dict(card.to_dict()) == card
+    well = dataclasses.replace(card, health={"fluid": {"deviation": 1.0, "rank_share": 0.5}}, baseline="persistence")
+    assert ModelCard.from_dict(json.loads(json.dumps(well.to_dict()))) == well
     with pytest.raises(MisuseError, match="'weight'"):
         ModelCard.from_dict(card.to_dict() | {"weight": 3})
     with pytest.raises(MisuseError, match="'winner'"):

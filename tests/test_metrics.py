@@ -386,6 +386,14 @@ def test_metrics_are_found_by_file_and_version(ballistic: Domain) -> None:
     assert "chamfer" not in [m.name for m in metrics_for("cloth")]
 
 
+def test_a_metric_says_what_it_judges(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {m.name for m in every_metric() if m.judges == "reconstruction"} == {"decode_floor"}
+    assert metric("decode_floor").curve is metric("position_rmse").curve
+    monkeypatch.setattr("hedgefox.bench.metrics.decode_floor.JUDGES", "hearsay")
+    with pytest.raises(MisuseError, match=r"'hearsay'; rollout or reconstruction"):
+        metric("decode_floor")
+
+
 # -- reductions --------------------------------------------------------------------------------------------------------
 
 

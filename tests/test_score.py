@@ -157,6 +157,40 @@ def test_batches_are_bounded_and_do_not_change_the_score(
     np.testing.assert_allclose(parts, whole, rtol=1e-4)
 
 
+class Blurred(Scripted):
+    """Rolls out as told; what it decodes of the truth is off by 0.1 m on each axis."""
+
+    def reconstruct(self, past: Trajectory, truth: Trajectory) -> Trajectory:
+        self.seen.append(truth)
+        return dataclasses.replace(truth, position=truth.position + 0.1)
+
+
+def test_a_decode_floor_is_of_models_that_reconstruct_and_null_for_others(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hedgefox.bench.score.MAX_NODES", 7)
+    blurred = Blurred(replay(case), "blurred")
+    scores = score_case(case, [Contestant(blurred), Contestant(Scripted(replay(case)))])
+    np.testing.assert_allclose(scores[0].curves["decode_floor@1"], 0.1 * 2**0.5, rtol=1e-4)
+    assert (scores[0].curves["position_rmse@1"] == 0).all(), "the rollout is judged as it was"
+    assert [film.n_frames for film in blurred.seen] == [5, 5, 5, 8, 8, 8], "in the batches of the rollout"
+    assert "decode_floor@1" not in scores[1].curves
+    rows = summarise(scores, {**KINDS, "blurred": "generalist"}, every_metric(), 0.02)
+    assert rows[0]["values"]["decode_floor@1"]["last"]["value"] == pytest.approx(0.1 * 2**0.5)
+    assert set(rows[1]["values"]["decode_floor@1"].values()) == {None}
+    assert rows[0]["values"].keys() == rows[1]["values"].keys()
+
+
+def test_a_reconstruction_that_fails_is_a_failure(case: Case) -> None:
+    class Broken(Scripted):
+        def reconstruct(self, past: Trajectory, truth: Trajectory) -> Trajectory:
+            return past
+
+    failed = score_case(case, [Contestant(Broken(replay(case)))])[0]
+    assert failed.failure is not None
+    assert "5 frames; 8" in failed.failure
+
+
 def test_films_of_another_recipe_are_misuse(ballistic: Domain, recipe: Recipe, film: Trajectory) -> None:
     with pytest.raises(MisuseError, match=r"13 frames; 21"):
         prepare(ballistic, "long", film, recipe)

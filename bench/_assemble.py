@@ -40,6 +40,7 @@ def write_record(
     speed: Sequence[Mapping[str, Any]],
     seconds: Mapping[str, float],
     failures: Sequence[Mapping[str, Any]],
+    probes: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Build a record, write it and the curves into `folder` unless that is None, and return it.
 
@@ -60,6 +61,7 @@ def write_record(
         ],
         scores=[row for d in domains for row in _summary(d, contestants[d.name], scores)],
         speed=list(speed),
+        probes=list(probes),
         stages=[{"name": n, "seconds": s, "budget": track.stage_budget.get(n)} for n, s in seconds.items()],
         failures=list(failures),
     )

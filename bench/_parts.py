@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..contracts import Domain, MisuseError, Model, Recipe, Track, registry
+from ..contracts.model import Probed
 from . import score as scoring
 from .contestants import Contestant
 from .score import Case, Score
@@ -124,6 +125,18 @@ def _case(unit: Unit, written: int) -> Case:
 
     past = load(unit.data, unit.split, unit.device).frames(0, unit.recipe.past)
     return Case(registry.domain(unit.domain), unit.split, past, read(unit.truth, own=True).to(unit.device))
+
+
+def probe_one(domain: str | Domain, data: Path, device: str, model: Probed) -> list[dict[str, Any]]:
+    """What can be read off a model's features on one domain's data: the rows of `probes.probe_all`."""
+    from ..datasets import load
+    from .probes import TRAIN_SCENES, probe_all
+
+    with timing_threads(torch.device(device)):
+        films = {split: load(data, split, device) for split in ("train", "valid", "test")}
+        seen = films["train"]
+        films["train"] = seen.select(range(min(TRAIN_SCENES, seen.scene.n_scenes)))
+        return probe_all(films, registry.domain(domain), model.features(), model.card.history - 1)
 
 
 def train_one(

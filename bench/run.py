@@ -1,4 +1,4 @@
-"""The whole pipeline: generate → train → score → speed → record → board → report, for every domain and contestant.
+"""The whole pipeline: generate → train → score → probe → speed → record → board → report, for every domain and contestant.
 
 Each stage is resumable: finished results are reused when their inputs (code, data, weights, track, device) are the same, and a
 run that was killed goes on where it stood. A contestant that fails is in the record's failures; the others go on.
@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..contracts import Domain, MisuseError, Model, Recipe, Track, registry
 from ..contracts import track as track_named
+from ..contracts.model import offers_features
 from . import environment
 from ._assemble import failure, write_record
-from ._parts import Unit, score_unit, train_one, traveller, travels
-from ._stages import score_stage, stage
+from ._parts import Unit, probe_one, score_unit, train_one, traveller, travels
+from ._stages import Done, score_stage, stage
 from .clock import Effort
 from .contestants import Contestant, spread, surrogate_names
 from .report import report
@@ -115,6 +116,7 @@ class _Run:
         self.weights: dict[str, str] = {}
         self.data: dict[str, Path] = {}
         self.scores: list[Score] = []
+        self.probes: list[dict[str, Any]] = []
         self.speed: list[dict[str, Any]] = []
         self.code = environment.source_hash()
 
@@ -126,6 +128,7 @@ class _Run:
             self.generate(workers)
             self.train(workers)
             self.score(workers)
+            self.probe(workers)
         # Nothing else runs while clocks do.
         for domain in self.domains:
             self.time(domain)
@@ -277,6 +280,39 @@ class _Run:
     def identities(self, domain: Domain, chosen: Sequence[Contestant]) -> list[list[str]]:
         return [[c.key, self.weights.get(f"{domain.name}/{c.key}", "")] for c in chosen]
 
+    # -- probe ---------------------------------------------------------------------------------------------------------
+
+    def probe(self, workers: Workers) -> None:
+        """Ask the features of every model that offers some what can be read off them."""
+        started = time.perf_counter()
+        asked = [(d, c) for d in self.domains for c in self.contestants[d.name] if offers_features(c.model)]
+        if not asked:
+            return
+        found = workers.together([functools.partial(self.probed, workers, *each) for each in asked])
+        for (domain, contestant), (done, _) in zip(asked, found, strict=True):
+            who = {"model": contestant.name, "seed": contestant.seed}
+            self.probes += [{"domain": domain.name, **who, **row} for row in done.result["rows"]]
+            if done.result["error"] is not None:
+                self.fail("probe", domain.name, done.result["error"], **who)
+        busy = sum(done.seconds for done, _ in found) / workers.number
+        self.took("probe", [inputs for _, inputs in found], started, busy)
+
+    def probed(self, workers: Workers, domain: Domain, contestant: Contestant) -> tuple[Done, dict[str, Any]]:
+        """What one model's features know of one domain, and what that depends on."""
+        name = "-".join(["probe", domain.name, *contestant.key.split("#")])
+        inputs = self.inputs(domain, contestants=self.identities(domain, [contestant]))
+
+        def work() -> dict[str, Any]:
+            task = (traveller(domain), self.data[domain.name], self.device, contestant.model)
+            try:
+                return {"rows": workers.submit(probe_one, *task).result(), "error": None}
+            except Exception as error:  # features that cannot be made are a result
+                return {"rows": [], "error": f"{type(error).__name__}: {error}"}
+
+        done = stage(self.stages, name, inputs, work)
+        self.tell(f"probe {contestant.name} on {domain.name}", 1, 1)
+        return done, inputs
+
     # -- speed ---------------------------------------------------------------------------------------------------------
 
     def time(self, domain: Domain) -> None:
@@ -324,6 +360,7 @@ class _Run:
             domains=self.domains,
             contestants=self.contestants,
             scores=self.scores,
+            probes=self.probes,
             speed=self.speed,
             seconds=self.seconds,
             failures=self.failures,

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from ..contracts import MisuseError, ModelCard, Scene, Script, Trajectory
 from ..contracts._ragged import group_of_row
-from ._base import Run, Setting, as_settings, configured
+from ._base import Run, Setting, Variant, as_settings, configured
 from ._embedding import flattened, lifted, lifted_scene, lifted_script
 from ._features import (
     History,
@@ -55,6 +55,7 @@ from ._training import Plan, fit
 KIND = "generalist"
 DOMAINS = ("*",)
 SCOPE = "all"
+VARIANTS = {"each": Variant({}, scope="each", note="the same network, trained on one domain at a time")}
 
 KINDS_OF_EDGE = 4
 """Near, along a mesh, from a body's node to its centre, and back."""

@@ -41,6 +41,14 @@ def show_table(console: Any, rows: Sequence[dict[str, Any]]) -> None:
     console.print(table)
 
 
+def show_titled(console: Any, tables: Sequence[tuple[str, Sequence[dict[str, Any]]]]) -> None:
+    """Print tables under their titles; nothing for those without rows."""
+    for title, rows in tables:
+        if rows:
+            show_lines(console, title)
+            show_table(console, rows)
+
+
 def cell(value: Any) -> str:
     """A short text for any plain value."""
     from .bench.leaderboard import text_of

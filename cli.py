@@ -382,36 +382,21 @@ def do_leaderboard(args: argparse.Namespace) -> Answer:
 
 
 def _compare(verbs: Any) -> None:
-    example = "hedgefox compare persistence linear runs/quick"
-    made = _verb(
-        verbs, "compare", "two contestants: the factors in which they differ, then their rows", example, do_compare
-    )
-    made.add_argument("a", metavar="A")
-    made.add_argument("b", metavar="B")
-    made.add_argument("folder", type=Path, metavar="DIR")
+    what = "two contestants, the factors in which they differ first; or every generalist against the specialists"
+    example = "hedgefox compare persistence linear runs/quick\n  hedgefox compare runs/quick"
+    made = _verb(verbs, "compare", what, example, do_compare)
+    made.usage = "hedgefox compare [-h] [--json] [--debug] [A B] DIR"
+    made.add_argument("what", nargs="+", metavar="[A B] DIR", help="two models and a folder of records, or a folder alone")
 
 
 def do_compare(args: argparse.Namespace) -> Answer:
-    """Card factors that differ first."""
-    from .bench.compare import compare
+    """Two models and a folder, or a folder alone."""
+    from ._terminal import show_titled
+    from .bench.compare import compared
+    from .bench.compare_tables import tables
 
-    found = compare(args.a, args.b, args.folder)
-    fields = (
-        "position_rmse_1",
-        "position_rmse_20",
-        "position_rmse_last",
-        "trust_horizon",
-        "latency_ms",
-        "diverged_share",
-    )
-
-    def show(console: Any) -> None:
-        show_table(console, [{"factor": k, args.a: x, args.b: y} for k, (x, y) in found["differ"].items()])
-        for pair in found["rows"]:
-            show_lines(console, " · ".join(pair["a"][k] for k in ("domain", "split", "track")))
-            show_table(console, [{"": f, args.a: pair["a"][f], args.b: pair["b"][f]} for f in fields])
-
-    return Answer(found, show)
+    found = compared(args.what)
+    return Answer(found, lambda console: show_titled(console, tables(found)))
 
 
 def _report(verbs: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -44,6 +45,17 @@ class Entry:
     row: dict[str, Any]
     comparable: str
     """Equal for rows made with the same suite, metrics, data and generator."""
+    timed: str
+    """Equal for rows whose timings may stand beside each other: same code, track, generator and machine."""
+    made: str
+    """When its record was made."""
+    score: Mapping[str, Any]
+    """Of the record: what the row's errors are from."""
+    card: Mapping[str, Any]
+    """Of the first training seed."""
+    speed: Mapping[str, Any] | None
+    manifests: Mapping[str, str | None]
+    """Hash of the data of each domain of the record."""
     rank: str = "–"
     """A place, or an interval of places where intervals overlap; "–" for what is not ranked."""
 
@@ -79,19 +91,25 @@ def board_of(read: Sequence[Mapping[str, Any]]) -> list[Entry]:
 
 def error(row: Mapping[str, Any]) -> float:
     """What rows are sorted by: position RMSE at frame 20, at the last frame of a shorter horizon, infinite without any."""
-    held = row["position_rmse_20"] or row["position_rmse_last"]
+    held = shown(row)
     return math.inf if held is None else float(held["value"])
+
+
+def shown(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The estimate behind `error`, with its interval."""
+    found: dict[str, Any] | None = row["position_rmse_20"] or row["position_rmse_last"]
+    return found
 
 
 def interval(row: Mapping[str, Any]) -> tuple[float, float, float] | None:
     """Value, low and high end of the error that a row is ranked by; None without one, or where a single scene gives no ends."""
-    held = row["position_rmse_20"] or row["position_rmse_last"]
+    held = shown(row)
     return None if held is None or held["low"] is None else (held["value"], held["low"], held["high"])
 
 
 def _ranked(entries: Sequence[Entry]) -> list[Entry]:
     """Give places to the contestants of one domain and split; overlapping intervals share an interval of places."""
-    current = entries and max(entries, key=lambda e: e.row["_created"]).comparable
+    current = entries and max(entries, key=lambda e: e.made).comparable
     placed = []
     spans = {
         id(e): found
@@ -99,27 +117,28 @@ def _ranked(entries: Sequence[Entry]) -> list[Entry]:
         if e.comparable == current and e.row["kind"] != "reference" and (found := interval(e.row)) is not None
     }
     for e in entries:
-        row = {k: v for k, v in e.row.items() if k in FIELDS}
         rank = "–"
         if id(e) in spans:
             _, low, high = spans[id(e)]
             best = 1 + sum(other[2] < low for other in spans.values())
             worst = sum(other[1] <= high for other in spans.values())
             rank = str(best) if best == worst else f"{best}–{worst}"
-        placed.append(Entry(row, e.comparable, rank))
+        placed.append(dataclasses.replace(e, rank=rank))
     return placed
 
 
 def _entries(record: Mapping[str, Any], speeds: Mapping[tuple[str, str, str], Any]) -> list[Entry]:
     """The rows of one record; a speed may come from another record made under the same conditions."""
-    cards = {(c["domain"], c["card"]["name"]): c["card"] for c in record["contestants"]}
+    cards = {(c["domain"], c["card"]["name"]): c["card"] for c in reversed(record["contestants"])}
+    manifests = {d["name"]: d["data_manifest"] for d in record["domains"]}
     own = {(s["domain"], s["model"]): s for s in reversed(record["speed"])}
     made = []
     for score in record["scores"]:
         who = (score["domain"], score["model"])
-        key = _comparable(record, score["domain"])
-        speed = own.get(who) or speeds.get((_timed_alike(record, score["domain"]), *who))
-        made.append(Entry(_row(record, score, cards[who], speed), key))
+        key, timed = _comparable(record, score["domain"]), _timed_alike(record, score["domain"])
+        speed = own.get(who) or speeds.get((timed, *who))
+        row = _row(record, score, cards[who], speed)
+        made.append(Entry(row, key, timed, record["created"], score, cards[who], speed, manifests))
     return made
 
 
@@ -133,7 +152,6 @@ def _row(
     ratio = None if speed is None else speed["speedup_reference"]
     others = {m: v["mean"] for m, v in score["values"].items() if m != position}
     return {
-        "_created": record["created"],
         "track": record["track"]["name"],
         "domain": score["domain"],
         "split": score["split"],

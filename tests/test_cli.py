@@ -140,7 +140,7 @@ def test_a_run_ends_with_board_stage_times_and_report(world: Path, say: Say) -> 
 
 def test_compare_begins_with_the_factors(world: Path, say: Say) -> None:
     text = say("compare", "persistence", "linear", world).out
-    assert text.index("objective") < text.index("architecture") < text.index("position_rmse_1")
+    assert text.index("objective") < text.index("architecture") < text.index("position RMSE")
     assert say("compare", "persistence", "linear", world, "--json").data["rows"]
 
 

@@ -32,7 +32,8 @@ def planted(rows: int, seed: int) -> Samples:
 
 
 def asked(name: str, change: Callable[[Samples], Samples] = lambda samples: samples) -> Any:
-    return probe(*(change(planted(n, seed)) for n, seed in ((200, 1), (60, 2), (80, 3))), name)
+    train, valid, test = (change(planted(n, seed)) for n, seed in ((200, 1), (60, 2), (80, 3)))
+    return probe(train, valid, test, name)
 
 
 def test_what_is_linear_in_the_features_is_read_off() -> None:

@@ -56,9 +56,7 @@ def run(data: Mapping[str, Data], out: Path, steps: int, **more: Any) -> Run:
 
 @pytest.mark.parametrize("kind", FILMS)
 def test_one_model_keeps_the_contract_in_every_domain(kind: str) -> None:
-    assert len(check_model(awake(), film(kind, 3, 7, extra_script=8))) == 9
-    examples = registry.domain(kind).example(7)
-    assert len(check_model(awake(), examples)) == 9
+    assert len(check_model(awake(), registry.domain(kind).example(7))) == 9
 
 
 def test_an_unknown_domain_is_named(ballistic: Domain) -> None:
@@ -200,7 +198,7 @@ def test_the_order_of_domains_does_not_matter(
 
 
 def test_learns_all_domains_better_than_persistence(data: Mapping[str, Data], tmp_path: Path) -> None:
-    model = _store.learn(run(data, tmp_path, 100))
+    model = _store.learn(run(data, tmp_path, 80))
     for kind, parts in data.items():
         judge = Judge(parts.valid, model.card.history, Plan(0, 0, 0.0, valid_frames=10))
         assert judge.error(model) < judge.error(persistence.build(kind)), kind

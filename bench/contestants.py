@@ -41,7 +41,8 @@ def surrogate_names(domain: str, track: Track | None = None) -> list[str]:
     if track is None:
         competing = [full for name in plain for full in (name, *_surrogates().variants(name))]
     else:
-        competing = list(dict.fromkeys(track.only or (*plain, *track.variants)))
+        named = track.only or (*(name for name in plain if name not in track.without), *track.variants)
+        competing = list(dict.fromkeys(named))
     return [name for name in competing if knows(registry.model(name).DOMAINS, domain)]
 
 

@@ -57,7 +57,7 @@ def run(
     kinds = [registry.domain(d) for d in (registry.names("simulators") if domains is None else domains)]
     if not kinds:
         raise MisuseError("a run needs at least one domain; give none to run all")
-    for name in (*chosen.variants, *chosen.only):
+    for name in (*chosen.variants, *chosen.only, *chosen.without):
         registry.model(name)
     return _Run(chosen, Path(out), kinds, device, progress or (lambda what, done, total: None)).execute()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -39,6 +41,8 @@ class Track:
     """Full names (FILE-VARIANT) of the variants that compete, besides the models under their plain names."""
     only: tuple[str, ...] = ()
     """When not empty, the full names of all learned models and baselines that compete; `variants` then adds none."""
+    without: tuple[str, ...] = ()
+    """Models that would compete under their plain names, and do not on this track."""
 
 
 def smoke() -> Track:
@@ -73,11 +77,61 @@ def quick() -> Track:
         timing_sample_seconds=0.1,
         timing_batches=(1, 4),
         timed_rungs=3,
-        stage_budget={"generate": 60, "train": 130, "score": 120, "speed": 75},
+        stage_budget={"generate": 60, "train": 200, "score": 130, "probe": 20, "speed": 90},
+        without=("gns",),
     )
 
 
-TRACKS: Mapping[str, Callable[[], Track]] = {"smoke": smoke, "quick": quick}
+BASELINES = ("persistence", "constant_velocity", "linear")
+TWO_BY_TWO = ("jepa", "jepa-specialist", "jepa-supervised", "jepa-supervised_specialist")
+
+
+def hour() -> Track:
+    """A board without a GPU, in an hour on 2 CPU cores: specialists, the two-by-two, the generalist GNN, the random encoder.
+
+    One seed a record. Every cell of the two-by-two gets the 600 steps of its first stage and 600 of its read-out, each with a
+    batch of every domain that it learns: a specialist sees as much of its domain as the generalist does.
+    """
+    return Track(
+        name="hour",
+        size="s",
+        machine="cpu",
+        trajectories={"train": 96, "valid": 8, "test": 32, "more": 8, "material": 8, "shape": 8, "long": 8},
+        training_steps=4000,
+        training_ceiling=900.0,
+        training_seeds=(0,),
+        timing_samples=5,
+        timing_sample_seconds=0.1,
+        timing_batches=(1, 4),
+        timed_rungs=4,
+        stage_budget={"generate": 120, "train": 2200, "score": 400, "probe": 120, "speed": 300},
+        variants=(*TWO_BY_TWO[1:], "jepa-random"),
+    )
+
+
+def _ablation(question: str, *variants: str) -> Track:
+    """One question about the generalist: jepa and its variants, trained as on `quick`, beside the baselines."""
+    return dataclasses.replace(
+        quick(), name=f"ablate-{question}", only=(*BASELINES, "jepa", *(f"jepa-{v}" for v in variants)), without=()
+    )
+
+
+ABLATIONS: Mapping[str, tuple[str, ...]] = {
+    "attention": ("mean_pooling", "message_passing"),
+    "tokens": ("tokens_1", "tokens_64"),
+    "masking": ("unmasked",),
+    "objective": ("ema", "vicreg", "sigreg", "ema_sigreg"),
+    "decoder": ("small_readout", "large_readout", "timed_readout", "random"),
+}
+"""What each ablation track varies: what passes between tokens in the predictor, their number, masking, what keeps latents from
+collapsing, and the capacity of the read-out."""
+
+TRACKS: Mapping[str, Callable[[], Track]] = {
+    "smoke": smoke,
+    "quick": quick,
+    "hour": hour,
+    **{f"ablate-{question}": functools.partial(_ablation, question, *names) for question, names in ABLATIONS.items()},
+}
 
 
 def track(name: str) -> Track:

@@ -159,6 +159,11 @@ def joined(domains: Collection[str]) -> str:
     return "+".join(sorted(domains))
 
 
+def kind_of(domain: str) -> str:
+    """What a model that can learn several domains is, by those it has: "specialist" for one, "generalist" for several."""
+    return "generalist" if "+" in domain else "specialist"
+
+
 def manifest_of(manifests: Mapping[str, str]) -> str:
     """One hash for the data of one training: the domain's own, or of several the SHA-256 of lines "name hash"."""
     if len(manifests) == 1:
@@ -186,6 +191,8 @@ def _like(name: str, value: Any, example: Any) -> Any:
     """A setting in the type of its preset, for settings may come from a file."""
     if isinstance(example, tuple) and isinstance(value, list | tuple) and all(isinstance(v, str) for v in value):
         return tuple(value)
+    if isinstance(example, str) and isinstance(value, str):
+        return value
     number = isinstance(example, int | float) and isinstance(value, int | float) and not isinstance(value, bool)
     if number and math.isfinite(value) and value >= 0 and type(example)(value) == value:
         return type(example)(value)

@@ -17,6 +17,7 @@ from safetensors.torch import save as to_bytes
 from .. import datasets
 from ..contracts import MisuseError, ModelCard, Track, registry
 from ..contracts.card import knows
+from . import _processes
 from ._base import Data, Run, Setting, Surrogate, Variant, joined, manifest_of
 from ._files import write, write_json
 
@@ -130,11 +131,14 @@ def train(
         "seed": seed,
     }
     out = Path(out)
-    claim(out, job)
-    if (out / DESCRIPTION).exists():
-        return load(out, device)
-    held = {domain: _data(folder, manifests[domain], device) for domain, folder in data.items()}
-    return learn(Run(name, held, track, seed, out, torch.device(device), progress))
+    with _processes.together(torch.device(device)):
+        if _processes.place() == 0:
+            claim(out, job)
+        _processes.wait()
+        if (out / DESCRIPTION).exists():
+            return load(out, device)
+        held = {domain: _data(folder, manifests[domain], device) for domain, folder in data.items()}
+        return learn(Run(name, held, track, seed, out, torch.device(device), progress))
 
 
 def _data(folder: Path, manifest: str, device: str | torch.device) -> Data:
@@ -147,7 +151,9 @@ def learn(run: Run) -> Surrogate[Any]:
     settings = {**variant(run.name).settings, **run.settings}
     model = _named(registry.model(run.name).train(run, **settings), run.name)
     model.eval()
-    save(model, run.out)
+    _processes.wait()
+    if _processes.place() == 0:
+        save(model, run.out)
     return model
 
 

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from .. import datasets
 from ..contracts import HedgefoxError, Trajectory
-from . import constant_velocity
+from . import _processes, constant_velocity
 from ._base import Learner, Run, Surrogate
 from ._files import write
 
@@ -208,6 +208,7 @@ class _Progress:
             # One domain after the other, gradients summed: only one graph is in memory at a time.
             (loss / len(windows)).backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
+        _processes.average(self.model.parameters())
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.clip)
         self.optimiser.step()
         if isinstance(self.model, Follower):
@@ -218,7 +219,7 @@ class _Progress:
     def draw(self, windows: datasets.Windows) -> tuple[Tensor, Tensor]:
         """Numbers of windows drawn at random, and the loss on them."""
         index = torch.randint(len(windows), (self.plan.batch_size,), generator=self.generator, device=self.run.device)
-        return index, self.model.loss(windows.at(index), self.generator)
+        return index, self.model.loss(windows.at(_processes.mine(index)), self.generator)
 
     def look(self) -> None:
         """Read the losses since the last look, stop if one is not finite, log their mean."""
@@ -276,6 +277,8 @@ class _Progress:
 
     def save(self) -> None:
         """Write the checkpoint and then the log, each whole or not at all."""
+        if _processes.place() != 0:
+            return
         state = self.optimiser.state_dict()["state"]
         tensors = {f"model.{k}": v for k, v in self._weights().items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items()}

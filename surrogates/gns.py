@@ -29,7 +29,7 @@ from torch import Tensor
 
 from ..contracts import MisuseError, ModelCard, Scene, Script, Trajectory
 from ..contracts._ragged import group_of_row
-from ._base import Run, Setting, Variant, as_settings, configured
+from ._base import Run, Setting, Variant, as_settings, configured, kind_of
 from ._embedding import flattened, lifted, lifted_scene, lifted_script
 from ._features import (
     History,
@@ -285,7 +285,7 @@ def build(domain: str, *, size: str = "s", seed: int = 0, **settings: Setting) -
     names = tuple(sorted(domain.split("+")))
     card = ModelCard(
         "gns",
-        KIND,
+        kind_of(domain),
         "next-step acceleration, pseudo-Huber error",
         "Adam",
         "encode-process-decode graph network",

@@ -1,0 +1,103 @@
+"""The backbone that all cells of the two-by-two share: encoder, predictor, position read-out, and how they are called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..contracts import Scene, Script, Trajectory
+from ._conditions import Condition, script_tokens
+from ._moment import Matter, Moment, matter, moment
+from ._settings import Settings
+from ._units import Units
+from .encoder import Encoder, at
+from .predictor import Predictor
+from .readout import TIME_FEATURES, PositionReadout
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Latent tokens at one time, and those a leap earlier."""
+
+    latest: Tensor
+    """(B, K, C)."""
+    identity: Tensor
+    """What the tokens are about, (B, K, IDENTITY_FEATURES): the same at all times."""
+    before: Tensor | None = None
+    """(B, K, C), or None where nothing is known of an earlier time."""
+    age: int = 0
+    """Frames between the two."""
+
+
+class Backbone(nn.Module):
+    """Encoder, predictor and read-out of one width; weights are drawn from torch's generator."""
+
+    def __init__(self, units: Units, settings: Settings) -> None:
+        super().__init__()
+        s = settings
+        self.units, self.history, self.stride, self.horizon = units, s.history, s.stride, s.horizon
+        self.known = Condition(units, s.width)
+        self.encoder = Encoder(s.width, s.tokens, s.supernodes, s.neighbours, s.encoder_blocks)
+        self.foreknown = Condition(units, s.width)
+        self.predictor = Predictor(s.width, s.predictor_blocks, s.mixer)
+        self.readout = PositionReadout(s.width, s.readout_width, s.readout_looks, s.readout_told)
+
+    def matter(self, scene: Scene) -> Matter:
+        """What stays fixed of some scenes."""
+        return matter(scene, self.units, max(self.encoder.supernodes, self.encoder.tokens))
+
+    def moment(self, film: Trajectory, last: int, known: Matter | None = None) -> Moment:
+        """What is seen of the `history` frames of a film that end with frame `last`; `known` saves finding it again."""
+        first = last - self.history + 1
+        pose = None if film.pose is None else film.pose[last]
+        script = film.scene.script.starting_at(first)
+        known = known or self.matter(film.scene)
+        frames = film.position[first : last + 1]
+        return moment(film.scene, frames, film.velocity[last], pose, script, self.units, known)
+
+    def encode(self, seen: Moment, kept: Tensor | None = None, hidden: Tensor | None = None) -> Tokens:
+        """Latent tokens of a moment; `kept` and `hidden` as for Condition and Encoder."""
+        condition = self.known(self.units, seen.scene, self.history, self.stride, kept)
+        return Tokens(self.encoder(seen, condition, hidden), self.encoder.identity(seen))
+
+    def leap(self, now: Tokens, scene: Scene, script: Script, frames: int, kept: Tensor | None = None) -> Tokens:
+        """Tokens `frames` later; frame 0 of the script is the time of the latest tokens."""
+        condition = self.foreknown(self.units, scene, frames, self.stride, kept)
+        told, there = script_tokens(scene, script, frames, self.units)
+        age = None
+        if now.before is not None:
+            age = now.latest.new_full((len(now.latest), 1), now.age / self.stride)
+        then = self.predictor(now.latest, now.identity, now.before, age, told, there, condition)
+        return Tokens(then, now.identity, now.latest, frames)
+
+    def time_features(self, scene: Scene, elapsed: int) -> Tensor:
+        """(4,) features of the frames since the start; beyond the horizon trained on they stay."""
+        k = self.units.number(scene.domain)
+        u = min(elapsed / self.horizon, 1.0)
+        crossed = min(elapsed, self.horizon) * scene.frame_interval * float(self.units.speed[k] / self.units.length[k])
+        return self.units.length.new_tensor([u, u**0.5, u * u, crossed])
+
+    def reach(self, scene: Scene, elapsed: int) -> Tensor:
+        """How far matter gets in so many frames [m], a scalar: by its usual speed, and no farther than its box is wide."""
+        k = self.units.number(scene.domain)
+        return torch.minimum(self.units.speed[k] * scene.frame_interval * elapsed, self.units.length[k])
+
+    def read(self, start: Moment, first: Tokens, then: Tokens, elapsed: int, rows: Tensor | None = None) -> Tensor:
+        """Displacement in reaches and velocity in speeds of nodes, in table places (B, L, 6); `rows` (B, L') are some of them."""
+        points = start.packing.pack(start.points)
+        if rows is not None:
+            points = points.gather(1, rows.unsqueeze(-1).expand(-1, -1, points.shape[-1]))
+        time = self.time_features(start.scene, elapsed).expand(*points.shape[:2], TIME_FEATURES)
+        body = start.packing.pack(start.scene.body_id)
+        body = body if rows is None else body.gather(1, rows)
+        alien = (body.unsqueeze(-1) != self.encoder.body(start).unsqueeze(1)).to(points.dtype)
+        out: Tensor = self.readout(torch.cat([points, time], -1), first.latest, then.latest, first.identity, alien)
+        return out
+
+    def raw(self, seen: Moment) -> Tensor:
+        """What the encoder is given, at its supernodes and of its box, (B, F)."""
+        chosen, found = (x[:, : self.encoder.supernodes] for x in (seen.matter.chosen, seen.matter.found))
+        rows = at(seen, seen.points, chosen) * found.unsqueeze(-1)
+        return torch.cat([rows.flatten(1), seen.geometry[:, -1]], -1)

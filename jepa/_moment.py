@@ -1,0 +1,238 @@
+"""A moment: what an encoder sees of the last few frames of a batch of scenes, whatever the kind of physics, padded.
+
+Shape letters as in contracts/scene.py; **H** frames seen · **G** geometry tokens (obstacles, and the box itself) · all space is
+3D here, the last axis up: a point (x, y) of a 2D scene stands at (x, 0, y).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..contracts import Obstacle, Scene, Script, Wall
+from ..contracts._ragged import counts, group_of_row
+from ..contracts.rotation import local_points
+from ._units import Units
+
+POINT_FEATURES = 3 * 6 + 5
+"""place, rest coordinate, body-local coordinate, velocity, two bends; driven, in a mesh, in a body, mass, height."""
+IDENTITY_FEATURES = 10
+GEOMETRY_FEATURES = 3 * 4 + 3 + 6
+"""place, size, velocity so far, velocity to come; kind; walls."""
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Where the nodes of a batch stand in a table with a row a scene, in an order that node numbers do not matter to."""
+
+    index: Tensor
+    """Node in each place, 0 where there is none, (B, L)."""
+    there: Tensor
+    """Whether there is one, (B, L)."""
+
+    def pack(self, values: Tensor) -> Tensor:
+        """Node values (N, ...) as a table (B, L, ...)."""
+        return values[self.index]
+
+    def unpack(self, table: Tensor) -> Tensor:
+        """The nodes' rows of a table (B, L, ...), in node order, (N, ...)."""
+        return self.scatter(table[self.there])
+
+    def scatter(self, rows: Tensor) -> Tensor:
+        """Rows in table order (N, ...) back in node order."""
+        return torch.empty_like(rows).index_copy(0, self.index[self.there], rows)
+
+
+@dataclass(frozen=True)
+class Matter:
+    """What stays fixed of a batch while time runs: where nodes stand in the table, and who they are."""
+
+    packing: Packing
+    rest: Tensor
+    """Rest positions against their mean, in spacings, (N, 3); of particles, where they started."""
+    shaped: Tensor
+    """Nodes whose neighbours stay neighbours: those of a mesh or of a body, (N,)."""
+    chosen: Tensor
+    """Places in the table spread evenly over the matter, (B, most): the first S are supernodes, the first K carry tokens."""
+    found: Tensor
+    """Which of those are different points, (B, most)."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One moment of a batch of scenes."""
+
+    scene: Scene
+    matter: Matter
+    points: Tensor
+    """Features of nodes by themselves, in node order, (N, POINT_FEATURES)."""
+    place: Tensor
+    """Positions against the box's centre, in spacings, (N, 3)."""
+    geometry: Tensor
+    """(B, G, GEOMETRY_FEATURES)."""
+    geometry_there: Tensor
+    """(B, G)."""
+
+    @property
+    def packing(self) -> Packing:
+        """Where the nodes stand in the table."""
+        return self.matter.packing
+
+    @property
+    def identity(self) -> Tensor:
+        """Features of nodes that never change: rest and body-local coordinates, flags and mass, (N, IDENTITY_FEATURES)."""
+        return torch.cat([self.points[:, 3:9], self.points[:, 18:22]], -1)
+
+    @property
+    def gathering(self) -> Tensor:
+        """Coordinates by which neighbours are gathered: of rest where matter keeps its shape, else of place, (N, 3)."""
+        return torch.where(self.matter.shaped.unsqueeze(-1), self.matter.rest, self.place)
+
+
+def upright(x: Tensor) -> Tensor:
+    """Vectors (..., D) in 3D with the last axis up: (x, y) → (x, 0, y)."""
+    return x if x.shape[-1] == 3 else torch.stack([x[..., 0], torch.zeros_like(x[..., 0]), x[..., 1]], dim=-1)
+
+
+def flattened(x: Tensor, dim: int) -> Tensor:
+    """Inverse of `upright` for `dim` space axes."""
+    return x if dim == 3 else x[..., [0, 2]]
+
+
+def packing(scene: Scene, place: Tensor) -> Packing:
+    """A table of the nodes, in each scene sorted by a place (N, 3): renumbering the nodes does not change it."""
+    order = torch.arange(scene.n_nodes, device=place.device)
+    for key in (place[:, 2], place[:, 1], place[:, 0], scene.node_scene):
+        order = order[torch.argsort(key[order], stable=True)]
+    sizes = counts(scene.scene_ptr)
+    longest = torch.arange(int(sizes.max()), device=place.device)
+    there = longest < sizes.unsqueeze(-1)
+    at = torch.where(there, scene.scene_ptr[:-1].unsqueeze(-1) + longest, 0)
+    return Packing(torch.where(there, order[at], 0), there)
+
+
+def matter(scene: Scene, units: Units, most: int) -> Matter:
+    """The matter of a batch of scenes, with `most` points chosen of each."""
+    rest = upright(scene.rest_position)
+    rest = (rest - _scene_mean(rest, scene)) / units.spacing[units.number(scene.domain)]
+    table = packing(scene, rest)
+    chosen, found = farthest_points(table.pack(rest), table.there, most)
+    return Matter(table, rest, _in_mesh(scene) | (scene.body_id >= 0), chosen, found)
+
+
+@torch.no_grad()
+def farthest_points(where: Tensor, there: Tensor, number: int) -> tuple[Tensor, Tensor]:
+    """Places (B, S) in a table (B, L, 3) of points spread evenly, and which of them are points of their own (B, S).
+
+    From the first in the table on, each next is the farthest from all before it (Eldar et al. 1997). Of fewer points than S,
+    the first is repeated.
+    """
+    distance = torch.where(there, torch.inf, -1.0)
+    latest = torch.zeros(len(where), dtype=torch.int64, device=where.device)
+    scene = torch.arange(len(where), device=where.device)
+    chosen, found = [], []
+    for _ in range(number):
+        chosen.append(latest)
+        found.append(distance[scene, latest] > 0)
+        step = (where - where[scene, latest].unsqueeze(1)).square().sum(-1)
+        distance = torch.minimum(distance, step)
+        latest = distance.argmax(-1)
+    return torch.stack(chosen, 1), torch.stack(found, 1)
+
+
+def moment(
+    scene: Scene, position: Tensor, velocity: Tensor, pose: Tensor | None, script: Script, units: Units, known: Matter
+) -> Moment:
+    """The moment at the last of H frames.
+
+    position (H, N, D) [m], velocity (N, D) [m/s] and pose (P, 7) at the last; script frame H-1 is the last frame.
+    """
+    k, now = units.number(scene.domain), position.shape[0] - 1
+    length, spacing, speed, bend = units.length[k], units.spacing[k], units.speed[k], units.bend[k]
+    owner, dt = scene.node_scene, scene.frame_interval
+    centre = upright(scene.bounds.mean(1) + script.box_offset[now])[owner]
+    x, v = upright(position[now]), upright(velocity)
+    apart = upright(scene.minimum_image(position[now] - position[:now]))
+    half = now // 2
+    bends = [(apart[h] - (now - h) * dt * v) / bend for h in (0, half)] if now > 1 else [torch.zeros_like(v)] * 2
+    local = torch.zeros_like(x)
+    if pose is not None:
+        local = local_points(x, pose, scene.body_id)
+    flags = [~scene.free, scene.body_id >= 0, _in_mesh(scene)]
+    mass = scene.mass / _scene_mean(scene.mass.unsqueeze(-1), scene).squeeze(-1)
+    columns = [
+        (x - centre) / length,
+        known.rest * (spacing / length),
+        local / spacing / 3,
+        v / speed,
+        *(b.clamp(-10, 10) for b in bends),
+        *(f.to(x.dtype).unsqueeze(-1) for f in flags),
+        torch.log(mass).unsqueeze(-1),
+        ((x - upright(scene.bounds[:, 0] + script.box_offset[now])[owner])[:, 2:] / length),
+    ]
+    place = (x - centre) / spacing
+    geometry, there = _geometry(scene, script, now, units, k)
+    return Moment(scene, known, torch.cat(columns, -1), place, geometry, there)
+
+
+def _scene_mean(values: Tensor, scene: Scene) -> Tensor:
+    """The mean of each node's scene, for every node, (N, C)."""
+    total = values.new_zeros((scene.n_scenes, values.shape[-1])).index_add_(0, scene.node_scene, values)
+    return (total / counts(scene.scene_ptr).unsqueeze(-1))[scene.node_scene]
+
+
+def _in_mesh(scene: Scene) -> Tensor:
+    held = torch.zeros(scene.n_nodes, dtype=torch.bool, device=scene.device)
+    held[scene.edges.flatten()] = True
+    return held
+
+
+def geometry_motion(scene: Scene, script: Script, start: int, stop: int) -> Tensor:
+    """How far obstacles and boxes move between two frames of the script [m], padded (B, G, 3): the box last."""
+    boxes = upright(script.box_offset[stop] - script.box_offset[start])
+    solids = upright(script.obstacle_position[stop] - script.obstacle_position[start])
+    return _rows_by_scene(scene, solids, boxes)[0]
+
+
+def _geometry(scene: Scene, script: Script, now: int, units: Units, k: int) -> tuple[Tensor, Tensor]:
+    length, dt = units.length[k], scene.frame_interval
+    box_of = group_of_row(scene.obstacle_ptr)
+    centre = scene.bounds.mean(1) + script.box_offset[now]
+    extent = upright(scene.bounds[:, 1] - scene.bounds[:, 0]) / 2
+    at = upright(script.obstacle_position[now] - centre[box_of]) / length
+    ball = scene.obstacle_kind == Obstacle.BALL
+    size = torch.where(ball.unsqueeze(-1), scene.obstacle_size[:, :1], upright(scene.obstacle_size)) / length
+    before, after = max(now - 1, 0), min(now + 1, script.n_frames - 1)
+
+    def kinds(n: int, which: Tensor) -> Tensor:
+        return torch.nn.functional.one_hot(which, 3).to(at.dtype).reshape(n, 3)
+
+    solid = torch.cat([at, size, kinds(len(at), (~ball).to(torch.int64)), at.new_zeros((len(at), 6))], -1)
+    walls = upright((scene.wall >= Wall.FREE_SLIP).to(at.dtype).transpose(1, 2)).flatten(1)
+    two = torch.full((scene.n_scenes,), 2, device=at.device)
+    box = torch.cat([torch.zeros_like(extent), extent / length, kinds(scene.n_scenes, two), walls], -1)
+    rows, there = _rows_by_scene(scene, solid, box)
+    speed = units.speed[k] * dt
+    motion = [geometry_motion(scene, script, a, b) / speed for a, b in ((before, now), (now, after))]
+    return torch.cat([rows, *motion], -1), there
+
+
+def _rows_by_scene(scene: Scene, solids: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows of obstacles (S, F) and of boxes (B, F) as a table (B, G, F), the box last, and which are there."""
+    sizes = counts(scene.obstacle_ptr)
+    widest = int(sizes.max()) if len(solids) else 0
+    slot = torch.arange(widest, device=boxes.device)
+    there = slot < sizes.unsqueeze(-1)
+    table = boxes.new_zeros((scene.n_scenes, widest, boxes.shape[-1]))
+    table[there] = solids.to(boxes.dtype)
+    return torch.cat([table, boxes.unsqueeze(1)], 1), torch.cat(
+        [
+            there,
+            torch.ones_like(there[:, :1])
+            if widest
+            else torch.ones((scene.n_scenes, 1), dtype=torch.bool, device=boxes.device),
+        ],
+        1,
+    )

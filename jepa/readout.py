@@ -1,0 +1,75 @@
+"""Position read-out: where each node is, asked of latent tokens by the node's own start.
+
+    x_i(t) = x_i(0) + reach(t) · [ Σ_k α_ik (b_k + A_k (r_i - r_k)) + q(point_i(0); tokens) ],      reach(t) = min(V t, L)
+    (b_k, A_k) = field(z_k(0), z_k(t), identity_k),      α_ik = softmax_k(-slope |r_i - r_k|²)
+
+The first term is a blend of the motions of the pieces of matter that tokens are about, each affine in the rest coordinate r: exact
+for a rigid body, and the usual skinning of a mesh (linear blend skinning); tokens of other bodies are left out. The second is an
+answer of attention, which a query made of the node's features at the start (place, rest and body-local coordinate, velocity, …)
+asks of the tokens. Identity comes from the query, so an error per node is defined. Both are displacements and start at zero: an
+untrained read-out says that nothing moves, a residual to persistence. It is told neither the time since the start nor any other
+dynamics, unless asked (`told`). The capacity (width and number of looks) is a dial: a strong decoder can hide a poor latent.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ._attention import HEAD, Gather, Nearness, mlp
+from ._moment import IDENTITY_FEATURES, POINT_FEATURES
+
+TIME_FEATURES = 4
+ALIEN = 1e3
+"""Taken from the logits of tokens of another body: they count only where there is no other."""
+
+
+class PositionReadout(nn.Module):
+    """See the module."""
+
+    def __init__(self, latent: int, width: int, looks: int, told: tuple[str, ...]) -> None:
+        super().__init__()
+        self.told = told
+        self.point = mlp(POINT_FEATURES + TIME_FEATURES, width, width)
+        self.start, self.end = nn.Linear(latent, width), nn.Linear(latent, width)
+        self.about = mlp(IDENTITY_FEATURES, width, width)
+        self.near, self.blend = Nearness(width), Nearness(HEAD, 4.0)
+        self.field = mlp(width, 2 * width, 6 + 9)
+        self.look = nn.ModuleList(Gather(width) for _ in range(looks))
+        self.norm = nn.LayerNorm(width)
+        self.leave = nn.Linear(width, 6)
+        for last in (self.leave, self.field[2]):
+            for weight in last.parameters():
+                nn.init.zeros_(weight)
+
+    def forward(self, query: Tensor, first: Tensor, then: Tensor, identity: Tensor, alien: Tensor) -> Tensor:
+        """Displacement in reaches and velocity in speeds, (B, L, 6).
+
+        query (B, L, POINT_FEATURES + TIME_FEATURES), first and then (B, K, C): tokens at the start and at the time asked
+        for, about matter of an `identity` (B, K, IDENTITY_FEATURES); alien (B, L, K): of another body.
+        """
+        if "time" not in self.told:
+            query = torch.cat([query[..., :POINT_FEATURES], torch.zeros_like(query[..., POINT_FEATURES:])], -1)
+        x = self.point(query)
+        about = self.about(identity)
+        seen = self.end(then) + about
+        if "start" in self.told:
+            # Side by side in one token, so that what is looked up is how the same matter has changed.
+            seen = seen + self.start(first)
+        # By rest coordinates: the fate of a node is mostly told by the token that began next to it.
+        bias = self.near(query[..., 3:6], identity[..., :3])
+        for look in self.look:
+            x = look(x, seen, None, bias)
+        answer: Tensor = self.leave(self.norm(x))
+        return answer + self.blended(seen, query[..., 3:6], identity[..., :3], alien)
+
+    def blended(self, seen: Tensor, rest: Tensor, centre: Tensor, alien: Tensor) -> Tensor:
+        """The motions of the tokens' matter, blended at rest coordinates (B, L, 3), (B, L, 6)."""
+        field = self.field(seen)
+        share = (self.blend(rest, centre).squeeze(1) - ALIEN * alien).softmax(-1)
+        offset = rest.unsqueeze(2) - centre.unsqueeze(1)
+        turn = field[..., 6:].unflatten(-1, (3, 3))
+        moved = field[..., None, :, :3] + torch.einsum("bkij,blkj->blki", turn, offset)
+        both = torch.cat([moved, field[..., None, :, 3:6].expand_as(moved)], -1)
+        blend: Tensor = (share.unsqueeze(-1) * both).sum(2)
+        return blend

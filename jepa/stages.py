@@ -1,0 +1,194 @@
+"""How a jepa learns: the latent stage, in which nothing is decoded, and the reading stage, in which nothing else changes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..contracts import Frame, Scene, Script, Trajectory
+from ..surrogates._base import Learner
+from ..surrogates._one_step import pseudo_huber
+from ..surrogates._processes import drawn, everyone
+from . import collapse, objectives
+from ._backbone import Tokens
+from ._model import Jepa, Latent
+from ._moment import Moment, upright
+
+
+class Stage(Learner[Latent]):
+    """A training of some of a jepa's weights; as a model it is the jepa."""
+
+    def __init__(self, model: Jepa) -> None:
+        super().__init__(model.card, model.domain, model.settings)
+        self.model, self.set = model, model.set
+
+    def encode(self, past: Trajectory) -> Latent:
+        """The jepa's."""
+        return self.model.encode(past)
+
+    def advance(self, state: Latent, script: Script) -> Latent:
+        """The jepa's."""
+        return self.model.advance(state, script)
+
+    def decode(self, state: Latent) -> Frame:
+        """The jepa's."""
+        return self.model.decode(state)
+
+
+class LatentStage(Stage):
+    """The first stage: encoder and predictor, by a loss in latent space alone."""
+
+    def __init__(self, model: Jepa) -> None:
+        super().__init__(model)
+        self.parts = objectives.parts_of(model.set.anti_collapse)
+        self.target = copy.deepcopy(nn.ModuleList([model.backbone.known, model.backbone.encoder])).requires_grad_(False)
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """Only what this stage trains."""
+        b = self.model.backbone
+        ahead, seen = (b.foreknown, b.predictor), (b.known, b.encoder)
+        return (
+            p
+            for part in ((*seen, *ahead) if self.set.encoder == "trained" else ahead)
+            for p in part.parameters(recurse)
+        )
+
+    @property
+    def window(self) -> int:
+        """Frames of a training window."""
+        return self.set.history + self.set.leaps * self.set.stride
+
+    def aim(self, seen: Moment) -> Tensor:
+        """What the predictor is to reach."""
+        if "ema" not in self.parts and self.set.encoder == "trained":
+            return self.model.backbone.encode(seen).latest
+        known, encoder = self.target
+        with torch.no_grad():
+            aim: Tensor = encoder(seen, known(self.model.units, seen.scene, self.set.history, self.set.stride, None))
+        return aim
+
+    def loss(self, window: Trajectory, generator: torch.Generator) -> Tensor:
+        """Mean squared error of predicted tokens over some leaps, and what keeps them from collapsing."""
+        s, b, scene = self.set, self.model.backbone, window.scene
+        kept = (drawn(scene.n_scenes, len(s.parameters), generator) >= s.withheld).float()
+        now_frame = s.history - 1
+        hidden = None
+        if s.masking:
+            hidden = drawn(scene.n_scenes, s.supernodes, generator) < s.masking
+        matter = b.matter(scene)
+        now = first = b.encode(b.moment(window, now_frame, matter), kept, hidden)
+        total = first.latest.new_zeros(())
+        lengths = [int(torch.randint(1, s.stride + 1, (), generator=generator)) for _ in range(s.leaps)]
+        lengths[1:-1] = [s.stride] * (s.leaps - 2)
+        aims = []
+        for k in lengths:
+            now = b.leap(now, scene, scene.script.starting_at(now_frame), k, kept)
+            now_frame += k
+            aims.append(self.aim(b.moment(window, now_frame, matter)))
+            total = total + F.mse_loss(now.latest, aims[-1]) / s.leaps
+        return total + self.regulariser([first.latest, *([] if "ema" in self.parts else aims)], generator)
+
+    def regulariser(self, found: list[Tensor], generator: torch.Generator) -> Tensor:
+        """What keeps latents from collapsing, over those that get gradients."""
+        total = found[0].new_zeros(())
+        for z in found:
+            every = everyone(z)
+            if "vicreg" in self.parts:
+                total = total + self.set.vicreg_weight * objectives.vicreg(every)
+            if "sigreg" in self.parts:
+                total = total + self.set.sigreg_weight * objectives.sigreg(every, generator)
+        return total / len(found)
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Let the target encoder follow."""
+        b, m = self.model.backbone, self.set.momentum
+        for mine, its in zip([*b.known.parameters(), *b.encoder.parameters()], self.target.parameters(), strict=True):
+            its.lerp_(mine, 1 - m)
+
+    def watch(self, valid: Mapping[str, Trajectory]) -> dict[str, float]:
+        """Health of the latents by domain."""
+        found = {d: health_of(self.model, film) for d, film in valid.items()}
+        return {f"{d}_{name}": value for d, h in found.items() for name, value in h.to_dict().items()}
+
+
+@torch.no_grad()
+def health_of(model: Jepa, film: Trajectory) -> collapse.Health:
+    """Health on leaps of a whole stride from a few frames of a film."""
+    b, s = model.backbone, model.set
+    matter = b.matter(film.scene)
+    starts = torch.linspace(s.history - 1, film.n_frames - 1 - s.stride, 8).to(torch.int64).tolist()
+    now, later, predicted = [], [], []
+    for t in starts:
+        first = b.encode(b.moment(film, t, matter))
+        now.append(first.latest)
+        later.append(b.encode(b.moment(film, t + s.stride, matter)).latest)
+        predicted.append(b.leap(first, film.scene, film.scene.script.starting_at(t), s.stride).latest)
+    return collapse.health(torch.cat(now), torch.cat(later), torch.cat(predicted))
+
+
+class ReadingStage(Stage):
+    """The second stage: positions from frozen latents. `frozen` False trains all of it end to end: the state loss."""
+
+    def __init__(self, model: Jepa, frozen: bool) -> None:
+        super().__init__(model)
+        self.frozen = frozen
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """Only what this stage trains."""
+        return (self.model.backbone.readout if self.frozen else self.model).parameters(recurse)
+
+    @property
+    def window(self) -> int:
+        """Frames of a training window."""
+        return self.set.history + self.set.horizon
+
+    def loss(self, window: Trajectory, generator: torch.Generator) -> Tensor:
+        """Pseudo-Huber error of positions and velocities at some times of a rollout, from predicted and from true latents."""
+        s, b, scene = self.set, self.model.backbone, window.scene
+        start = b.moment(window, s.history - 1)
+        times = self.times(generator)
+        with torch.set_grad_enabled(not self.frozen):
+            first = b.encode(start)
+            asked = list(zip(times, self.latents_at(first, scene, times), strict=True))
+            true = times[int(torch.randint(0, len(times), (), generator=generator))]
+            asked.append((true, b.encode(b.moment(window, s.history - 1 + true, start.matter))))
+        nodes = start.packing.there.sum(-1)
+        rows = (drawn(scene.n_scenes, s.read_nodes, generator) * nodes.unsqueeze(-1)).to(torch.int64)
+        errors = [self.error(window, start, first, z, t, rows) for t, z in asked]
+        return torch.stack(errors).mean()
+
+    def times(self, generator: torch.Generator) -> list[int]:
+        """Frames after the start at which nodes are asked for, sorted: short times as often as long ones."""
+        draw = torch.rand(self.set.read_times, generator=generator)
+        spread = (torch.arange(len(draw)) + draw) / len(draw)
+        return sorted({max(1, round(float(u) * self.set.horizon)) for u in spread})
+
+    def latents_at(self, first: Tokens, scene: Scene, times: list[int]) -> list[Tokens]:
+        """Tokens at the times asked for, by leaps of a stride and one part of it each."""
+        s, b = self.set, self.model.backbone
+        now, at, found = first, 0, []
+        for t in times:
+            while t - at >= s.stride:
+                now = b.leap(now, scene, scene.script.starting_at(s.history - 1 + at), s.stride)
+                at += s.stride
+            part = t - at
+            z = now if part == 0 else b.leap(now, scene, scene.script.starting_at(s.history - 1 + at), part)
+            found.append(z)
+        return found
+
+    def error(self, window: Trajectory, start: Moment, first: Tokens, z: Tokens, t: int, rows: Tensor) -> Tensor:
+        """Pseudo-Huber error of some nodes `t` frames after the start, read from tokens z; driven nodes do not count."""
+        s, b, scene = self.set, self.model.backbone, window.scene
+        k, now = b.units.number(scene.domain), s.history - 1
+        out = b.read(start, first, z, t, rows)
+        moved = upright(scene.minimum_image(window.position[now + t] - window.position[now])) / b.reach(scene, t)
+        velocity = upright(window.velocity[now + t]) / b.units.speed[k]
+        chosen = torch.gather(start.packing.index, 1, rows)
+        free = scene.free[chosen]
+        off = out - torch.cat([moved, velocity], -1)[chosen]
+        return pseudo_huber(off[..., :3][free], 0.1) + 0.1 * pseudo_huber(off[..., 3:][free], 0.1)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..contracts import Scene, Script, Trajectory
 from ._conditions import Condition, script_tokens
-from ._moment import Matter, Moment, matter, moment
+from ._moment import Matter, Moment, matter, moment, upright
 from ._settings import Settings
 from ._units import Units
 from .encoder import Encoder, at
@@ -94,7 +94,16 @@ class Backbone(nn.Module):
         body = body if rows is None else body.gather(1, rows)
         alien = (body.unsqueeze(-1) != self.encoder.body(start).unsqueeze(1)).to(points.dtype)
         out: Tensor = self.readout(torch.cat([points, time], -1), first.latest, then.latest, first.identity, alien)
-        return out
+        return out[..., :6] + self.flight(start.scene, points, out[..., 6:], elapsed)
+
+    def flight(self, scene: Scene, points: Tensor, share: Tensor, elapsed: int) -> Tensor:
+        """The share (B, L, 2) of free flight that holds, as displacement in reaches and velocity in speeds, (B, L, 6)."""
+        k = self.units.number(scene.domain)
+        seconds = min(elapsed, self.horizon) * scene.frame_interval
+        velocity = points[..., 9:12] * self.units.speed[k] * share[..., :1]
+        fall = upright(scene.gravity)[:, None, :] * seconds * share[..., 1:]
+        moved = (velocity + fall / 2) * seconds / self.reach(scene, elapsed)
+        return torch.cat([moved, (velocity + fall) / self.units.speed[k]], -1)
 
     def raw(self, seen: Moment) -> Tensor:
         """What the encoder is given, at its supernodes and of its box, (B, F)."""

@@ -28,7 +28,7 @@ class Packing:
     """Where the nodes of a batch stand in a table with a row a scene, in an order that node numbers do not matter to."""
 
     index: Tensor
-    """Node in each place, 0 where there is none, (B, L)."""
+    """Node in each place, (B, L); where there is none, one of the same scene, lest others leak in."""
     there: Tensor
     """Whether there is one, (B, L)."""
 
@@ -109,8 +109,8 @@ def packing(scene: Scene, place: Tensor) -> Packing:
     sizes = counts(scene.scene_ptr)
     longest = torch.arange(int(sizes.max()), device=place.device)
     there = longest < sizes.unsqueeze(-1)
-    at = torch.where(there, scene.scene_ptr[:-1].unsqueeze(-1) + longest, 0)
-    return Packing(torch.where(there, order[at], 0), there)
+    first = scene.scene_ptr[:-1].unsqueeze(-1)
+    return Packing(order[torch.where(there, first + longest, first)], there)
 
 
 def matter(scene: Scene, units: Units, most: int) -> Matter:

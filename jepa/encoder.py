@@ -132,7 +132,8 @@ def _body_mean(h_NC: Tensor, body_id: Tensor) -> Tensor:
     total = h_NC.new_zeros((n + 1, h_NC.shape[-1])).index_add(0, row, h_NC)
     number = h_NC.new_zeros(n + 1).index_add(0, row, torch.ones_like(h_NC[:, 0]))
     mean = total / number.clamp(min=1).unsqueeze(-1)
-    return mean[row] * (body_id >= 0).unsqueeze(-1)
+    # Not a product: what is not finite in one scene must not reach the loose nodes of another.
+    return torch.where((body_id >= 0).unsqueeze(-1), mean[row], 0.0)
 
 
 @torch.no_grad()

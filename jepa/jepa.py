@@ -144,5 +144,5 @@ def learn(model: Jepa, run: Run) -> None:
         health={d: h.to_dict() for d, h in health.items()},
         collapsed=any(h.collapsed for h in health.values()),
         notes=f"{plans[0].steps} steps, then {plans[1].steps} of the read-out: {cards[1].notes}",
-        baseline="persistence",
+        baseline="persistence, and a share of free flight that the read-out gives each node",
     )

@@ -1,14 +1,17 @@
 """Position read-out: where each node is, asked of latent tokens by the node's own start.
 
-    x_i(t) = x_i(0) + reach(t) · [ Σ_k α_ik (b_k + A_k (r_i - r_k)) + q(point_i(0); tokens) ],      reach(t) = min(V t, L)
+    x_i(t) = x_i(0) + a_i v_i t + b_i g t² / 2
+             + reach(t) · [ Σ_k α_ik (b_k + A_k (r_i - r_k)) + q(point_i(0); tokens) ],      reach(t) = min(V t, L)
     (b_k, A_k) = field(z_k(0), z_k(t), identity_k),      α_ik = softmax_k(-slope |r_i - r_k|²)
 
-The first term is a blend of the motions of the pieces of matter that tokens are about, each affine in the rest coordinate r: exact
-for a rigid body, and the usual skinning of a mesh (linear blend skinning); tokens of other bodies are left out. The second is an
-answer of attention, which a query made of the node's features at the start (place, rest and body-local coordinate, velocity, …)
-asks of the tokens. Identity comes from the query, so an error per node is defined. Both are displacements and start at zero: an
-untrained read-out says that nothing moves, a residual to persistence. It is told neither the time since the start nor any other
-dynamics, unless asked (`told`). The capacity (width and number of looks) is a dial: a strong decoder can hide a poor latent.
+(a_i, b_i, q) are what attention answers: how much of free flight holds for the node, and how it is moved beyond. It is asked by
+a query made of the node's features at the start (place, rest and body-local coordinate, velocity, …), and answered by the tokens.
+The sum blends the motions of the pieces of matter that tokens are about, each affine in the rest coordinate r: exact for a rigid
+body, and the usual skinning of a mesh (linear blend skinning); tokens of other bodies are left out.
+
+Identity comes from the query, so an error per node is defined. All is displacement and starts at zero: an untrained read-out says
+that nothing moves, a residual to persistence. Of dynamics it is told free flight alone; the time since the start only if asked
+(`told`). The capacity (width and number of looks) is a dial: a strong decoder can hide a poor latent.
 """
 
 from __future__ import annotations
@@ -37,13 +40,13 @@ class PositionReadout(nn.Module):
         self.field = mlp(width, 2 * width, 6 + 9)
         self.look = nn.ModuleList(Gather(width) for _ in range(looks))
         self.norm = nn.LayerNorm(width)
-        self.leave = nn.Linear(width, 6)
+        self.leave = nn.Linear(width, 8)
         for last in (self.leave, self.field[2]):
             for weight in last.parameters():
                 nn.init.zeros_(weight)
 
     def forward(self, query: Tensor, first: Tensor, then: Tensor, identity: Tensor, alien: Tensor) -> Tensor:
-        """Displacement in reaches and velocity in speeds, (B, L, 6).
+        """Displacement in reaches and velocity in speeds beyond free flight, then the shares of v t and g t² / 2, (B, L, 8).
 
         query (B, L, POINT_FEATURES + TIME_FEATURES), first and then (B, K, C): tokens at the start and at the time asked
         for, about matter of an `identity` (B, K, IDENTITY_FEATURES); alien (B, L, K): of another body.
@@ -61,7 +64,8 @@ class PositionReadout(nn.Module):
         for look in self.look:
             x = look(x, seen, None, bias)
         answer: Tensor = self.leave(self.norm(x))
-        return answer + self.blended(seen, query[..., 3:6], identity[..., :3], alien)
+        moved = answer[..., :6] + self.blended(seen, query[..., 3:6], identity[..., :3], alien)
+        return torch.cat([moved, answer[..., 6:]], -1)
 
     def blended(self, seen: Tensor, rest: Tensor, centre: Tensor, alien: Tensor) -> Tensor:
         """The motions of the tokens' matter, blended at rest coordinates (B, L, 3), (B, L, 6)."""

@@ -310,7 +310,7 @@ def test_interrupted_and_resumed_is_the_same(tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize("choice", ["ema+vicreg", "sigreg"])
 def test_two_processes_train_what_one_does(choice: str, tmp_path: Path) -> None:
-    """The same global batch: every weight within 1 % of the spread of its tensor's training."""
+    """The same global batch: the weights within 1 % of what was learned, where half the batch is farther than 10 %."""
     alone = jepa.train(run_of(tmp_path / "alone", steps=40), **{**TINY, "anti_collapse": choice})
     command = [
         "-m",
@@ -326,10 +326,16 @@ def test_two_processes_train_what_one_does(choice: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     both: Any = surrogates.load(tmp_path)
-    drawn = drawn_as(alone).state_dict()
-    for name, value in alone.state_dict().items():
-        moved = (value.double() - drawn[name].double()).norm()
-        assert (both.state_dict()[name].double() - value.double()).norm() <= 0.01 * moved + 1e-6, name
+    half = jepa.train(run_of(tmp_path / "half", steps=40), **{**TINY, "anti_collapse": choice, "batch_size": 2})
+    learned = apart(alone, drawn_as(alone))
+    assert apart(both, alone) <= 0.01 * learned
+    assert apart(half, alone) > 0.1 * learned
+
+
+def apart(a: Jepa, b: Jepa) -> float:
+    """Distance of two models' weights."""
+    pairs = zip(a.parameters(), b.parameters(), strict=True)
+    return float(torch.stack([(x - y).detach().double().square().sum() for x, y in pairs]).sum().sqrt())
 
 
 def test_one_set_of_weights_continues_every_domain(tmp_path: Path) -> None:

@@ -386,7 +386,9 @@ def _compare(verbs: Any) -> None:
     example = "hedgefox compare persistence linear runs/quick\n  hedgefox compare runs/quick"
     made = _verb(verbs, "compare", what, example, do_compare)
     made.usage = "hedgefox compare [-h] [--json] [--debug] [A B] DIR"
-    made.add_argument("what", nargs="+", metavar="[A B] DIR", help="two models and a folder of records, or a folder alone")
+    made.add_argument(
+        "what", nargs="+", metavar="[A B] DIR", help="two models and a folder of records, or a folder alone"
+    )
 
 
 def do_compare(args: argparse.Namespace) -> Answer:

@@ -43,7 +43,7 @@ class Settings:
     readout_told: tuple[str, ...] = ("start",)
     """What the read-out knows beside the tokens of the time asked for: the tokens of the start, the time since."""
     anti_collapse: str = "ema+vicreg"
-    vicreg_weight: float = 1.0
+    vicreg_weight: float = 0.2
     sigreg_weight: float = 0.04
     momentum: float = 0.99
     """Of the target encoder's slow average at the start; it rises to one at the end."""
@@ -54,7 +54,7 @@ class Settings:
     leaps: int = 3
     """Leaps of a rollout in training."""
     batch_size: int = 8
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     readout_rate: float = 2e-3
     share: float = 0.15
     """Steps of the first stage, as a share of the track's training steps."""

@@ -47,7 +47,10 @@ class Encoder(nn.Module):
         self.tokens = tokens
         self.query = mlp(IDENTITY_FEATURES, width, width)
         self.gather = Gather(width)
-        self.finish = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width))
+        last = nn.Linear(width, width)
+        # So that latents as drawn are well above the floor of a collapse, and still small enough to be predicted soon.
+        nn.init.orthogonal_(last.weight, gain=0.8)
+        self.finish = nn.Sequential(nn.LayerNorm(width), last)
         self.masked = nn.Parameter(torch.zeros(width))
 
     def forward(self, seen: Moment, condition_BC: Tensor, hidden: Tensor | None = None) -> Tensor:

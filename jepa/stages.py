@@ -163,9 +163,10 @@ class ReadingStage(Stage):
         return torch.stack(errors).mean()
 
     def times(self, generator: torch.Generator) -> list[int]:
-        """Frames after the start at which nodes are asked for, sorted: short times as often as long ones."""
+        """Frames after the start at which nodes are asked for, sorted, the early ones closer."""
         draw = torch.rand(self.set.read_times, generator=generator)
-        spread = (torch.arange(len(draw)) + draw) / len(draw)
+        # Squared: a share of each of the first frames is as large as that of many late ones, which are much alike.
+        spread = ((torch.arange(len(draw)) + draw) / len(draw)).square()
         return sorted({max(1, round(float(u) * self.set.horizon)) for u in spread})
 
     def latents_at(self, first: Tokens, scene: Scene, times: list[int]) -> list[Tokens]:

@@ -46,7 +46,7 @@ class Settings:
     vicreg_weight: float = 0.2
     sigreg_weight: float = 0.04
     momentum: float = 0.99
-    """Of the target encoder's slow average at the start; it rises to one at the end."""
+    """Of the target encoder's slow average: it looks back over about 1 / (1 - momentum) steps."""
     masking: float = 0.25
     """Share of supernodes that the context encoder is not shown."""
     withheld: float = 0.5

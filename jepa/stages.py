@@ -63,7 +63,7 @@ class LatentStage(Stage):
         return self.set.history + self.set.leaps * self.set.stride
 
     def aim(self, seen: Moment) -> Tensor:
-        """What the predictor is to reach."""
+        """What the predictor is to reach. It sees all parameters, so that those withheld have to be inferred."""
         if "ema" not in self.parts and self.set.encoder == "trained":
             return self.model.backbone.encode(seen).latest
         known, encoder = self.target

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from ..contracts import Scene, Script, Trajectory
+from ..surrogates._embedding import lifted
 from ._conditions import Condition, script_tokens
-from ._moment import Matter, Moment, matter, moment, upright
+from ._moment import VELOCITY, Matter, Moment, matter, moment
 from ._settings import Settings
 from ._units import Units
 from .encoder import Encoder, at
@@ -100,8 +101,8 @@ class Backbone(nn.Module):
         """The share (B, L, 2) of free flight that holds, as displacement in reaches and velocity in speeds, (B, L, 6)."""
         k = self.units.number(scene.domain)
         seconds = min(elapsed, self.horizon) * scene.frame_interval
-        velocity = points[..., 9:12] * self.units.speed[k] * share[..., :1]
-        fall = upright(scene.gravity)[:, None, :] * seconds * share[..., 1:]
+        velocity = points[..., VELOCITY] * self.units.speed[k] * share[..., :1]
+        fall = lifted(scene.gravity)[:, None, :] * seconds * share[..., 1:]
         moved = (velocity + fall / 2) * seconds / self.reach(scene, elapsed)
         return torch.cat([moved, (velocity + fall) / self.units.speed[k]], -1)
 

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from ..contracts import Scene, Script
 from ..contracts._ragged import counts, group_of_row
+from ..surrogates._embedding import lifted
 from ._attention import mlp
-from ._moment import _rows_by_scene, geometry_motion, upright
+from ._moment import _rows_by_scene, geometry_motion
 from ._units import Units
 
 MOST_DRIVEN = 12
@@ -31,8 +32,8 @@ class Condition(nn.Module):
         if kept is not None:
             values, there = values * kept, there * kept
         seconds = scene.frame_interval * max(frames, 1)
-        fall = upright(scene.gravity) * (scene.frame_interval * of) / speed
-        extent = upright(scene.bounds[:, 1] - scene.bounds[:, 0]) / length / 4
+        fall = lifted(scene.gravity) * (scene.frame_interval * of) / speed
+        extent = lifted(scene.bounds[:, 1] - scene.bounds[:, 0]) / length / 4
         ahead = fall.new_tensor([frames / of, (frames / of) ** 0.5, seconds * float(speed / length)])
         parts = [values, there, fall, extent, ahead.expand(len(fall), 3)]
         found: Tensor = self.known(torch.cat(parts, -1)) + self.domain.weight[k]
@@ -48,10 +49,10 @@ def script_tokens(scene: Scene, script: Script, frames: int, units: Units) -> tu
     length, step = units.length[k], units.speed[k] * scene.frame_interval * max(frames, 1)
     half, stop = (frames + 1) // 2, frames
     box_centre = scene.bounds.mean(1) + script.box_offset[0]
-    centre = upright(box_centre)
-    extent = upright(scene.bounds[:, 1] - scene.bounds[:, 0]) / 2
+    centre = lifted(box_centre)
+    extent = lifted(scene.bounds[:, 1] - scene.bounds[:, 0]) / 2
     solid_of = group_of_row(scene.obstacle_ptr)
-    solids = torch.cat([upright(script.obstacle_position[0]) - centre[solid_of], upright(scene.obstacle_size)], -1)
+    solids = torch.cat([lifted(script.obstacle_position[0]) - centre[solid_of], lifted(scene.obstacle_size)], -1)
     boxes = torch.cat([torch.zeros_like(centre), extent], -1)
     rows, there = _rows_by_scene(scene, solids / length, boxes / length)
     moved = [geometry_motion(scene, script, 0, at) / step for at in (half, stop)]
@@ -74,7 +75,7 @@ def _driven(
     place = torch.where(there, ptr[:-1, None] + slot * sizes[:, None] // taken.clamp(min=1), 0)
     if wide == 0:
         return centre.new_zeros((scene.n_scenes, 0, 14)), there
-    now, mid, end = (upright(script.node_position[t])[place].to(centre.dtype) for t in (0, half, stop))
+    now, mid, end = (lifted(script.node_position[t])[place].to(centre.dtype) for t in (0, half, stop))
     flag = torch.ones_like(now[..., :1])
     parts = [(now - centre.unsqueeze(1)) / length, torch.zeros_like(now), (mid - now) / step, (end - now) / step]
     return torch.cat([*parts, flag, torch.zeros_like(flag)], -1), there

@@ -14,9 +14,10 @@ from ..contracts.model import place_driven
 from ..contracts.rotation import fitted_pose, local_points, rotate
 from ..contracts.trajectory import from_frames
 from ..surrogates._base import Surrogate, as_settings
+from ..surrogates._embedding import flattened
 from ..surrogates._rigid_motion import fitted_twist
 from ._backbone import Backbone, Tokens
-from ._moment import Moment, flattened
+from ._moment import Moment
 from ._settings import Settings
 from ._units import Units
 

@@ -14,10 +14,13 @@ from torch import Tensor
 from ..contracts import Obstacle, Scene, Script, Wall
 from ..contracts._ragged import counts, group_of_row
 from ..contracts.rotation import local_points
+from ..surrogates._embedding import lifted
 from ._units import Units
 
 POINT_FEATURES = 3 * 6 + 5
 """place, rest coordinate, body-local coordinate, velocity, two bends; driven, in a mesh, in a body, mass, height."""
+REST, LOCAL, VELOCITY, MATTER = slice(3, 6), slice(6, 9), slice(9, 12), slice(18, 22)
+"""Where some of them stand; of matter, the flags and the mass."""
 IDENTITY_FEATURES = 10
 GEOMETRY_FEATURES = 3 * 4 + 3 + 6
 """place, size, velocity so far, velocity to come; kind; walls."""
@@ -83,22 +86,12 @@ class Moment:
     @property
     def identity(self) -> Tensor:
         """Features of nodes that never change: rest and body-local coordinates, flags and mass, (N, IDENTITY_FEATURES)."""
-        return torch.cat([self.points[:, 3:9], self.points[:, 18:22]], -1)
+        return torch.cat([self.points[:, part] for part in (REST, LOCAL, MATTER)], -1)
 
     @property
     def gathering(self) -> Tensor:
         """Coordinates by which neighbours are gathered: of rest where matter keeps its shape, else of place, (N, 3)."""
         return torch.where(self.matter.shaped.unsqueeze(-1), self.matter.rest, self.place)
-
-
-def upright(x: Tensor) -> Tensor:
-    """Vectors (..., D) in 3D with the last axis up: (x, y) → (x, 0, y)."""
-    return x if x.shape[-1] == 3 else torch.stack([x[..., 0], torch.zeros_like(x[..., 0]), x[..., 1]], dim=-1)
-
-
-def flattened(x: Tensor, dim: int) -> Tensor:
-    """Inverse of `upright` for `dim` space axes."""
-    return x if dim == 3 else x[..., [0, 2]]
 
 
 def packing(scene: Scene, place: Tensor) -> Packing:
@@ -115,7 +108,7 @@ def packing(scene: Scene, place: Tensor) -> Packing:
 
 def matter(scene: Scene, units: Units, most: int) -> Matter:
     """The matter of a batch of scenes, with `most` points chosen of each."""
-    rest = upright(scene.rest_position)
+    rest = lifted(scene.rest_position)
     rest = (rest - _scene_mean(rest, scene)) / units.spacing[units.number(scene.domain)]
     table = packing(scene, rest)
     chosen, found = farthest_points(table.pack(rest), table.there, most)
@@ -152,9 +145,9 @@ def moment(
     k, now = units.number(scene.domain), position.shape[0] - 1
     length, spacing, speed, bend = units.length[k], units.spacing[k], units.speed[k], units.bend[k]
     owner, dt = scene.node_scene, scene.frame_interval
-    centre = upright(scene.bounds.mean(1) + script.box_offset[now])[owner]
-    x, v = upright(position[now]), upright(velocity)
-    apart = upright(scene.minimum_image(position[now] - position[:now]))
+    centre = lifted(scene.bounds.mean(1) + script.box_offset[now])[owner]
+    x, v = lifted(position[now]), lifted(velocity)
+    apart = lifted(scene.minimum_image(position[now] - position[:now]))
     half = now // 2
     bends = [(apart[h] - (now - h) * dt * v) / bend for h in (0, half)] if now > 1 else [torch.zeros_like(v)] * 2
     local = torch.zeros_like(x)
@@ -170,7 +163,7 @@ def moment(
         *(b.clamp(-10, 10) for b in bends),
         *(f.to(x.dtype).unsqueeze(-1) for f in flags),
         torch.log(mass).unsqueeze(-1),
-        ((x - upright(scene.bounds[:, 0] + script.box_offset[now])[owner])[:, 2:] / length),
+        ((x - lifted(scene.bounds[:, 0] + script.box_offset[now])[owner])[:, 2:] / length),
     ]
     place = (x - centre) / spacing
     geometry, there = _geometry(scene, script, now, units, k)
@@ -191,8 +184,8 @@ def _in_mesh(scene: Scene) -> Tensor:
 
 def geometry_motion(scene: Scene, script: Script, start: int, stop: int) -> Tensor:
     """How far obstacles and boxes move between two frames of the script [m], padded (B, G, 3): the box last."""
-    boxes = upright(script.box_offset[stop] - script.box_offset[start])
-    solids = upright(script.obstacle_position[stop] - script.obstacle_position[start])
+    boxes = lifted(script.box_offset[stop] - script.box_offset[start])
+    solids = lifted(script.obstacle_position[stop] - script.obstacle_position[start])
     return _rows_by_scene(scene, solids, boxes)[0]
 
 
@@ -200,17 +193,17 @@ def _geometry(scene: Scene, script: Script, now: int, units: Units, k: int) -> t
     length, dt = units.length[k], scene.frame_interval
     box_of = group_of_row(scene.obstacle_ptr)
     centre = scene.bounds.mean(1) + script.box_offset[now]
-    extent = upright(scene.bounds[:, 1] - scene.bounds[:, 0]) / 2
-    at = upright(script.obstacle_position[now] - centre[box_of]) / length
+    extent = lifted(scene.bounds[:, 1] - scene.bounds[:, 0]) / 2
+    at = lifted(script.obstacle_position[now] - centre[box_of]) / length
     ball = scene.obstacle_kind == Obstacle.BALL
-    size = torch.where(ball.unsqueeze(-1), scene.obstacle_size[:, :1], upright(scene.obstacle_size)) / length
+    size = torch.where(ball.unsqueeze(-1), scene.obstacle_size[:, :1], lifted(scene.obstacle_size)) / length
     before, after = max(now - 1, 0), min(now + 1, script.n_frames - 1)
 
     def kinds(n: int, which: Tensor) -> Tensor:
         return torch.nn.functional.one_hot(which, 3).to(at.dtype).reshape(n, 3)
 
     solid = torch.cat([at, size, kinds(len(at), (~ball).to(torch.int64)), at.new_zeros((len(at), 6))], -1)
-    walls = upright((scene.wall >= Wall.FREE_SLIP).to(at.dtype).transpose(1, 2)).flatten(1)
+    walls = lifted((scene.wall >= Wall.FREE_SLIP).to(at.dtype).transpose(1, 2)).flatten(1)
     two = torch.full((scene.n_scenes,), 2, device=at.device)
     box = torch.cat([torch.zeros_like(extent), extent / length, kinds(scene.n_scenes, two), walls], -1)
     rows, there = _rows_by_scene(scene, solid, box)
@@ -227,12 +220,5 @@ def _rows_by_scene(scene: Scene, solids: Tensor, boxes: Tensor) -> tuple[Tensor,
     there = slot < sizes.unsqueeze(-1)
     table = boxes.new_zeros((scene.n_scenes, widest, boxes.shape[-1]))
     table[there] = solids.to(boxes.dtype)
-    return torch.cat([table, boxes.unsqueeze(1)], 1), torch.cat(
-        [
-            there,
-            torch.ones_like(there[:, :1])
-            if widest
-            else torch.ones((scene.n_scenes, 1), dtype=torch.bool, device=boxes.device),
-        ],
-        1,
-    )
+    always = torch.ones((scene.n_scenes, 1), dtype=torch.bool, device=boxes.device)
+    return torch.cat([table, boxes.unsqueeze(1)], 1), torch.cat([there, always], 1)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ._attention import HEAD, Gather, Nearness, mlp
-from ._moment import IDENTITY_FEATURES, POINT_FEATURES
+from ._moment import IDENTITY_FEATURES, POINT_FEATURES, REST
 
 TIME_FEATURES = 4
 ALIEN = 1e3
@@ -60,11 +60,11 @@ class PositionReadout(nn.Module):
             # Side by side in one token, so that what is looked up is how the same matter has changed.
             seen = seen + self.start(first)
         # By rest coordinates: the fate of a node is mostly told by the token that began next to it.
-        bias = self.near(query[..., 3:6], identity[..., :3])
+        bias = self.near(query[..., REST], identity[..., :3])
         for look in self.look:
             x = look(x, seen, None, bias)
         answer: Tensor = self.leave(self.norm(x))
-        moved = answer[..., :6] + self.blended(seen, query[..., 3:6], identity[..., :3], alien)
+        moved = answer[..., :6] + self.blended(seen, query[..., REST], identity[..., :3], alien)
         return torch.cat([moved, answer[..., 6:]], -1)
 
     def blended(self, seen: Tensor, rest: Tensor, centre: Tensor, alien: Tensor) -> Tensor:

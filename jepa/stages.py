@@ -11,12 +11,13 @@ from torch.nn import functional as F
 
 from ..contracts import Frame, Scene, Script, Trajectory
 from ..surrogates._base import Learner
+from ..surrogates._embedding import lifted
 from ..surrogates._one_step import pseudo_huber
 from ..surrogates._processes import drawn, everyone
 from . import collapse, objectives
 from ._backbone import Tokens
 from ._model import Jepa, Latent
-from ._moment import Moment, upright
+from ._moment import Moment
 
 
 class Stage(Learner[Latent]):
@@ -187,8 +188,8 @@ class ReadingStage(Stage):
         s, b, scene = self.set, self.model.backbone, window.scene
         k, now = b.units.number(scene.domain), s.history - 1
         out = b.read(start, first, z, t, rows)
-        moved = upright(scene.minimum_image(window.position[now + t] - window.position[now])) / b.reach(scene, t)
-        velocity = upright(window.velocity[now + t]) / b.units.speed[k]
+        moved = lifted(scene.minimum_image(window.position[now + t] - window.position[now])) / b.reach(scene, t)
+        velocity = lifted(window.velocity[now + t]) / b.units.speed[k]
         chosen = torch.gather(start.packing.index, 1, rows)
         free = scene.free[chosen]
         off = out - torch.cat([moved, velocity], -1)[chosen]

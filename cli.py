@@ -465,7 +465,9 @@ def _carry_out(args: argparse.Namespace) -> int:
     try:
         with stdout_kept_clean():
             answer = args.work(args)
-        print_answer(answer, args.json)
+        # Of the processes that torchrun starts, one answers.
+        if os.environ.get("RANK", "0") == "0":
+            print_answer(answer, args.json)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return INTERRUPTED

@@ -110,9 +110,16 @@ def hour() -> Track:
 
 
 def _ablation(question: str, *variants: str) -> Track:
-    """One question about the generalist: jepa and its variants, trained as on `quick`, beside the baselines."""
+    """One question about the generalist: jepa and its variants, trained as on `quick`, beside the baselines, in distribution."""
+    asked = quick()
     return dataclasses.replace(
-        quick(), name=f"ablate-{question}", only=(*BASELINES, "jepa", *(f"jepa-{v}" for v in variants)), without=()
+        asked,
+        name=f"ablate-{question}",
+        trajectories={split: asked.trajectories[split] for split in ("train", "valid", "test")},
+        only=(*BASELINES, "jepa", *(f"jepa-{v}" for v in variants)),
+        without=(),
+        timed_rungs=1,
+        stage_budget={},
     )
 
 

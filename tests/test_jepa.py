@@ -13,6 +13,7 @@ import pytest
 import torch
 from hedgefox import surrogates
 from hedgefox.contracts import Trajectory, track
+from hedgefox.contracts.track import TRACKS
 from hedgefox.jepa import collapse, jepa, objectives
 from hedgefox.jepa._attention import MIXERS, Mixer
 from hedgefox.jepa._model import Jepa
@@ -362,3 +363,21 @@ def test_every_variant_builds_and_says_what_it_is(name: str) -> None:
     assert model.card.name == name
     assert model.card.kind == ("specialist" if domain == "fluid" else "generalist")
     assert model.card.objective.startswith("state" if "supervised" in name else "latent")
+
+
+@pytest.mark.parametrize("name", sorted(TRACKS))
+def test_every_name_on_a_track_is_a_model(name: str) -> None:
+    chosen = track(name)
+    named = (*chosen.variants, *chosen.only, *chosen.without)
+    assert set(named) <= {full for file in surrogates.names() for full in (file, *surrogates.variants(file))}
+    assert all(surrogates.scope(full) in ("each", "all") for full in named)
+
+
+@pytest.mark.parametrize("variant", ["tokens_1", "tokens_64", "mean_pooling", "message_passing", "unmasked", "random"])
+def test_variants_of_the_network_take_a_step_of_both_stages(variant: str) -> None:
+    settings: dict[str, Any] = {**TINY, **jepa.VARIANTS[variant].settings}
+    model = jepa.build(ALL, size="xs", **settings)
+    for stage in (LatentStage(model), ReadingStage(model, frozen=True)):
+        for film in films().values():
+            loss = stage.loss(film.frames(0, stage.window), torch.Generator().manual_seed(0))
+            assert torch.isfinite(loss)

@@ -1,0 +1,189 @@
+"""Speed-up at equal accuracy: how much time the cheapest simulator setting takes that errs no more than a contestant does.
+
+    T_sim(ε)  = time of the cheapest setting on the Pareto front of (time, error) with error ≤ ε,
+                between settings by straight lines in the logarithms of both
+    S_acc     = T_sim(error of the contestant) / time of the contestant
+    A_time    = error of the front at the contestant's time / error of the contestant
+
+Nothing is extrapolated. Where the front cannot answer, the figure is a bound and its flag says of which kind: "<", the contestant
+errs more than the coarsest setting, so that an even cheaper one would do; ">", it errs less than the finest setting below the
+reference (which has no error to interpolate to), so that more than that one's time is needed. `dominated`: a setting is no slower
+and no less accurate, and better in one. After McGreivy & Hakim 2024 (arXiv:2407.07218): equal accuracy, and an efficient rival.
+
+Intervals are bootstraps over scenes, paired between contestant and settings, and over timing samples of each; an end that falls on
+a draw in which the front could not answer is a bound as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .reduce import CONFIDENCE, DRAWS
+
+LESS, MORE, EXACT = "<", ">", ""
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """A figure, or a bound on it."""
+
+    value: float
+    flag: str = EXACT
+    """"" for a figure, "<" when it is at most the value, ">" when it is at least the value."""
+
+    def to_dict(self) -> dict[str, float | str]:
+        """Plain data for JSON."""
+        return {"value": self.value, "flag": self.flag}
+
+
+@dataclass(frozen=True)
+class Front:
+    """Settings that no other beats in both time and error, cheapest first: times rise, errors fall."""
+
+    seconds: np.ndarray
+    """(n,), positive."""
+    error: np.ndarray
+    """(n,), positive."""
+
+
+def pareto(seconds: Sequence[float] | np.ndarray, error: Sequence[float] | np.ndarray) -> Front:
+    """The front of some settings; those without a positive, finite time and error are left out.
+
+    A setting of no error (the reference against itself) has no logarithm, and is what bounds beyond the front are about.
+    """
+    time, wrong = np.asarray(seconds, float), np.asarray(error, float)
+    fit = np.isfinite(time) & np.isfinite(wrong) & (time > 0) & (wrong > 0)
+    time, wrong = time[fit], wrong[fit]
+    order = np.lexsort((wrong, time))
+    time, wrong = time[order], wrong[order]
+    best = np.concatenate([[np.inf], np.minimum.accumulate(wrong)[:-1]]) if len(wrong) else wrong
+    kept = wrong < best
+    return Front(time[kept], wrong[kept])
+
+
+def time_at(front: Front, error: float) -> Bounded:
+    """T_sim: time [s] of the cheapest setting that errs no more than this; a bound outside the front.
+
+    NaN, flagged ">", for an empty front.
+    """
+    if not len(front.error):
+        return Bounded(float("nan"), MORE)
+    if error >= front.error[0]:
+        # At the coarsest setting's own error the answer is that setting; above it, something cheaper.
+        return Bounded(float(front.seconds[0]), EXACT if error == front.error[0] else LESS)
+    if error < front.error[-1]:
+        return Bounded(float(front.seconds[-1]), MORE)
+    return Bounded(_between(-np.log(front.error), np.log(front.seconds), -np.log(error)))
+
+
+def error_at(front: Front, seconds: float) -> Bounded:
+    """Error of the front at a time [s]; a bound outside it: ">" before its cheapest setting, "<" after its dearest."""
+    if not len(front.error):
+        return Bounded(float("nan"), LESS)
+    if seconds < front.seconds[0]:
+        return Bounded(float(front.error[0]), MORE)
+    if seconds >= front.seconds[-1]:
+        return Bounded(float(front.error[-1]), EXACT if seconds == front.seconds[-1] else LESS)
+    return Bounded(_between(np.log(front.seconds), np.log(front.error), np.log(seconds)))
+
+
+def _between(x: np.ndarray, y: np.ndarray, at: float) -> float:
+    """The straight line between the two neighbours, exponentiated; x rises."""
+    return float(np.exp(np.interp(at, x, y)))
+
+
+def dominated(
+    seconds: Sequence[float] | np.ndarray, error: Sequence[float] | np.ndarray, mine: tuple[float, float]
+) -> bool:
+    """Whether some setting takes no more time and errs no more than (time, error), and betters one of them."""
+    time, wrong = np.asarray(seconds, float), np.asarray(error, float)
+    as_good = (time <= mine[0]) & (wrong <= mine[1])
+    better = (time < mine[0]) | (wrong < mine[1])
+    return bool((as_good & better).any())
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is known of a contestant or of a setting: its errors and its times."""
+
+    errors: np.ndarray
+    """A value a scene, the same scenes for all, (B,)."""
+    seconds: np.ndarray
+    """Timing samples of the same work for all [s], (n,)."""
+
+
+@dataclass(frozen=True)
+class EqualAccuracy:
+    """One contestant against a ladder."""
+
+    speedup: Bounded
+    """S_acc."""
+    low: Bounded
+    high: Bounded
+    """Ends of its interval."""
+    error_ratio: Bounded
+    """A_time: above one the front errs more in the same time."""
+    dominated: bool
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain data for JSON: value, low and high with flags, the error ratio at equal time, dominated."""
+        return {
+            "value": self.speedup.value,
+            "low": self.low.value,
+            "high": self.high.value,
+            "flag": self.speedup.flag,
+            "low_flag": self.low.flag,
+            "high_flag": self.high.flag,
+            "error_ratio_equal_time": self.error_ratio.to_dict(),
+            "dominated": self.dominated,
+        }
+
+
+def equal_accuracy(mine: Measured, ladder: Mapping[str, Measured], *, seed: int = 0) -> EqualAccuracy | None:
+    """A contestant against the settings of a ladder (the reference left out); None without a setting or without an error."""
+    rungs = list(ladder.values())
+    if not rungs or not np.isfinite(mine.errors).all() or not mine.errors.mean() > 0:
+        return None
+    point = _ratio(_centre(mine), [_centre(r) for r in rungs])
+    drawn = [_ratio(m, rest) for m, rest in _draws(mine, rungs, seed)]
+    low, high = _ends(drawn)
+    times, errors = ([c[k] for c in map(_centre, rungs)] for k in (0, 1))
+    time, wrong = _centre(mine)
+    at = error_at(pareto(times, errors), time)
+    return EqualAccuracy(point, low, high, Bounded(at.value / wrong, at.flag), dominated(times, errors, (time, wrong)))
+
+
+def _centre(one: Measured) -> tuple[float, float]:
+    return float(np.median(one.seconds)), float(one.errors.mean())
+
+
+def _ratio(mine: tuple[float, float], rungs: Sequence[tuple[float, float]]) -> Bounded:
+    needed = time_at(pareto([r[0] for r in rungs], [r[1] for r in rungs]), mine[1])
+    return Bounded(needed.value / mine[0], needed.flag)
+
+
+def _draws(
+    mine: Measured, rungs: Sequence[Measured], seed: int
+) -> list[tuple[tuple[float, float], list[tuple[float, float]]]]:
+    """Resampled (time, error) of the contestant and of every setting: the same scenes for all, timing samples of each."""
+    rng = np.random.default_rng(seed)
+    scenes = rng.integers(0, len(mine.errors), (DRAWS, len(mine.errors)))
+
+    def resampled(one: Measured) -> list[tuple[float, float]]:
+        picked = rng.integers(0, len(one.seconds), (DRAWS, len(one.seconds)))
+        times, errors = np.median(one.seconds[picked], axis=1), one.errors[scenes].mean(1)
+        return list(zip(times.tolist(), errors.tolist(), strict=True))
+
+    everyone = [resampled(one) for one in (mine, *rungs)]
+    return [(row[0], list(row[1:])) for row in zip(*everyone, strict=True)]
+
+
+def _ends(drawn: Sequence[Bounded]) -> tuple[Bounded, Bounded]:
+    """The interval's ends: quantiles of the values, each with the flag of the draw that it falls on."""
+    order = sorted(drawn, key=lambda b: b.value)
+    tail = (1 - CONFIDENCE) / 2
+    low, high = (order[round(share * (len(order) - 1))] for share in (tail, 1 - tail))
+    return low, high

@@ -12,6 +12,7 @@ from . import curves, environment
 from . import record as records
 from ._metric import every_metric
 from .contestants import Contestant
+from .equal_accuracy import with_equal_accuracy
 from .score import Score
 from .summary import summarise
 
@@ -60,7 +61,7 @@ def write_record(
             for c in found
         ],
         scores=[row for d in domains for row in _summary(d, contestants[d.name], scores)],
-        speed=list(speed),
+        speed=with_equal_accuracy(speed, scores),
         probes=list(probes),
         stages=[{"name": n, "seconds": s, "budget": track.stage_budget.get(n)} for n, s in seconds.items()],
         failures=list(failures),

@@ -18,10 +18,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from .reduce import CONFIDENCE, DRAWS
+from .reduce import CONFIDENCE, DRAWS, reductions
+from .score import Score
+
+METRIC = "observable_error"
+"""What is held equal: the error of the one field that is defined at every resolution."""
+HEADLINE = "mean"
+"""Over the whole horizon, as the time is that of a whole rollout; every shown frame stands beside it."""
 
 LESS, MORE, EXACT = "<", ">", ""
 
@@ -187,3 +194,54 @@ def _ends(drawn: Sequence[Bounded]) -> tuple[Bounded, Bounded]:
     tail = (1 - CONFIDENCE) / 2
     low, high = (order[round(share * (len(order) - 1))] for share in (tail, 1 - tail))
     return low, high
+
+
+def with_equal_accuracy(
+    speed: Sequence[Mapping[str, Any]], scores: Sequence[Score], split: str = "test"
+) -> list[dict[str, Any]]:
+    """Timing entries with their speed-up at equal accuracy against the timed settings of their domain, where both are known.
+
+    The errors are those of the split, of several training seeds their mean; the reference itself is not compared.
+    """
+    errors = _errors([s for s in scores if s.split == split and s.failure is None])
+    return [{**entry, "speedup_equal_accuracy": _of_entry(entry, speed, errors)} for entry in speed]
+
+
+def _errors(scores: Sequence[Score]) -> dict[tuple[str, str], dict[str, np.ndarray]]:
+    """By domain and model: a value a scene for every reduction of METRIC that is defined."""
+    held: dict[tuple[str, str], list[dict[str, np.ndarray | None]]] = {}
+    for score in scores:
+        curve = next((c for name, c in score.curves.items() if name.startswith(f"{METRIC}@")), None)
+        if curve is not None:
+            held.setdefault((score.domain, score.model), []).append(reductions(curve))
+    return {who: _mean_of_seeds(seeds) for who, seeds in held.items()}
+
+
+def _mean_of_seeds(seeds: Sequence[Mapping[str, np.ndarray | None]]) -> dict[str, np.ndarray]:
+    held = {name: [v for s in seeds if (v := s[name]) is not None] for name in seeds[0]}
+    return {name: np.mean(np.stack(values), axis=0) for name, values in held.items() if values}
+
+
+def _of_entry(
+    entry: Mapping[str, Any],
+    speed: Sequence[Mapping[str, Any]],
+    errors: Mapping[tuple[str, str], dict[str, np.ndarray]],
+) -> dict[str, Any] | None:
+    mine = errors.get((entry["domain"], entry["model"]))
+    if mine is None or entry["kind"] == "reference":
+        return None
+    rungs = [s for s in speed if s["domain"] == entry["domain"] and s["kind"] == "ladder"]
+
+    def at(horizon: str) -> dict[str, Any] | None:
+        known = {r["model"]: errors.get((r["domain"], r["model"]), {}).get(horizon) for r in rungs}
+        ladder = {r["model"]: Measured(e, _samples(r)) for r in rungs if (e := known[r["model"]]) is not None}
+        found = equal_accuracy(Measured(mine[horizon], _samples(entry)), ladder)
+        return None if found is None else found.to_dict()
+
+    found = {horizon: at(horizon) for horizon in mine}
+    headline = found.get(HEADLINE)
+    return None if headline is None else {**headline, "horizon": HEADLINE, "by_frame": found}
+
+
+def _samples(entry: Mapping[str, Any]) -> np.ndarray:
+    return np.asarray(entry["latency"]["samples_s"], float)

@@ -197,6 +197,7 @@ HEADINGS = (
     ("trust_horizon", "trusted [frames]"),
     ("latency_ms", "latency [ms]"),
     ("throughput_nodes_per_s", "nodes/s"),
+    ("speedup_equal_accuracy", "× equal accuracy"),
     ("speedup_reference", "× reference"),
     ("parameters", "parameters"),
     ("diverged_share", "diverged"),
@@ -215,11 +216,16 @@ def text_of(value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, Mapping):
-        ends = "" if value["low"] is None else f" [{value['low']:.2g}, {value['high']:.2g}]"
-        return f"{value['value']:.3g}{ends}"
+        ends = "" if value["low"] is None else f" [{_end(value, 'low')}, {_end(value, 'high')}]"
+        return f"{value.get('flag', '')}{value['value']:.3g}{ends}{' dominated' if value.get('dominated') else ''}"
     if isinstance(value, float):
         return f"{value:.3g}" if abs(value) < 1e5 else f"{value:.2e}"
     return str(value)
+
+
+def _end(value: Mapping[str, Any], end: str) -> str:
+    """One end of an interval, with the sign of a bound where it is one."""
+    return f"{value.get(f'{end}_flag', '')}{value[end]:.2g}"
 
 
 def sections(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
@@ -241,7 +247,10 @@ def markdown(entries: Sequence[Entry]) -> str:
 
 NOTE = (
     "Errors are means over scenes with 95 % bootstrap intervals; overlapping intervals share places. Latency is one whole "
-    "rollout of one scene. “× reference” is the plain ratio of latencies to the reference simulator, not at equal accuracy."
+    "rollout of one scene. “× equal accuracy” is the time of the cheapest timed setting of the simulator that errs no more, over "
+    "that of the contestant: below one the simulator wins; “<” and “>” are bounds where the settings do not reach; “dominated” "
+    "says that one of them is both faster and better. “× reference” is the plain ratio of latencies to the reference, not at equal "
+    "accuracy."
 )
 
 

@@ -156,7 +156,10 @@ def test_rows_have_exactly_the_published_fields(finished: Path) -> None:
     assert rows
     for row in rows:
         assert tuple(row) == leaderboard.FIELDS
-        assert row["speedup_equal_accuracy"] is None
+        timed = row["latency_ms"] is not None and row["kind"] != "reference"
+        assert (row["speedup_equal_accuracy"] is not None) == timed
+        if timed:
+            assert {"value", "low", "high", "flag", "dominated"} <= set(row["speedup_equal_accuracy"])
         assert row["position_rmse_50"] is None, "the horizon is 8 frames"
         assert set(row["position_rmse_last"]) == {"value", "low", "high"}
         assert "position_rmse@1" not in row["metrics"]

@@ -11,6 +11,7 @@ from ..contracts import Domain, Track
 from . import curves, environment
 from . import record as records
 from ._metric import every_metric
+from .break_even import with_break_even
 from .contestants import Contestant
 from .equal_accuracy import with_equal_accuracy
 from .score import Score
@@ -42,11 +43,15 @@ def write_record(
     seconds: Mapping[str, float],
     failures: Sequence[Mapping[str, Any]],
     probes: Sequence[Mapping[str, Any]] = (),
+    data_seconds: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """Build a record, write it and the curves into `folder` unless that is None, and return it.
 
-    Mappings are by domain name; `manifests` lacks the domains whose data were not read from disk.
+    Mappings are by domain name; `manifests` lacks the domains whose data were not read from disk, `data_seconds` those of which it
+    is not known what the training data took to simulate.
     """
+    cards = {(name, c.name): c.model.card.to_dict() for name, found in contestants.items() for c in found}
+    timed = with_break_even(with_equal_accuracy(speed, scores), cards, data_seconds or {})
     made = records.new(
         track=dataclasses.asdict(track),
         command=environment.command(),
@@ -54,14 +59,14 @@ def write_record(
         environment=environment.environment(device),
         versions=environment.versions(),
         metrics=[{"id": m.id, "unit": m.unit, "better": m.better, "domains": list(m.domains)} for m in every_metric()],
-        domains=[_about(d, track, manifests.get(d.name)) for d in domains],
+        domains=[_about(d, track, manifests.get(d.name), (data_seconds or {}).get(d.name)) for d in domains],
         contestants=[
             {"domain": name, "seed": c.seed, "card": c.model.card.to_dict()}
             for name, found in contestants.items()
             for c in found
         ],
         scores=[row for d in domains for row in _summary(d, contestants[d.name], scores)],
-        speed=with_equal_accuracy(speed, scores),
+        speed=timed,
         probes=list(probes),
         stages=[{"name": n, "seconds": s, "budget": track.stage_budget.get(n)} for n, s in seconds.items()],
         failures=list(failures),
@@ -78,11 +83,12 @@ def _summary(domain: Domain, contestants: Sequence[Contestant], scores: Sequence
     return summarise([s for s in scores if s.domain == domain.name], kinds, every_metric(), domain.trust_threshold)
 
 
-def _about(domain: Domain, track: Track, manifest: str | None) -> dict[str, Any]:
+def _about(domain: Domain, track: Track, manifest: str | None, data_seconds: float | None) -> dict[str, Any]:
     return {
         "name": domain.name,
         "generator_version": domain.version,
         "data_manifest": manifest,
+        "training_data_seconds": data_seconds,
         "frame_interval": domain.frame_interval,
         "trust_threshold": domain.trust_threshold,
         "observable": domain.observable_name,

@@ -166,7 +166,7 @@ def _row(
         "parameters": card["parameters"],
         "bytes": card["bytes"],
         "peak_memory_bytes": None if speed is None else speed["peak_memory_bytes"],
-        "break_even_rollouts": None,
+        "break_even_rollouts": ((speed or {}).get("break_even") or {}).get("full"),
         "diverged_share": score["diverged_share"],
         "seeds": len(seeds) or None,
         "metrics": others | {"trust_horizon@1": trusted, "speedup_reference@1": ratio},
@@ -174,7 +174,9 @@ def _row(
 
 
 def _comparable(record: Mapping[str, Any], domain: str) -> str:
+    # What the data took to make is not what they are.
     about = next(d for d in record["domains"] if d["name"] == domain)
+    about = {name: value for name, value in about.items() if name != "training_data_seconds"}
     metrics = sorted(m["id"] for m in record["metrics"])
     return json.dumps([record["suite"]["version"], metrics, record["track"], about], sort_keys=True)
 
@@ -199,6 +201,7 @@ HEADINGS = (
     ("throughput_nodes_per_s", "nodes/s"),
     ("speedup_equal_accuracy", "× equal accuracy"),
     ("speedup_reference", "× reference"),
+    ("break_even_rollouts", "pays after"),
     ("parameters", "parameters"),
     ("diverged_share", "diverged"),
 )
@@ -216,6 +219,8 @@ def text_of(value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, Mapping):
+        if value["value"] is None:
+            return str(value["flag"])
         ends = "" if value["low"] is None else f" [{_end(value, 'low')}, {_end(value, 'high')}]"
         return f"{value.get('flag', '')}{value['value']:.3g}{ends}{' dominated' if value.get('dominated') else ''}"
     if isinstance(value, float):
@@ -250,7 +255,7 @@ NOTE = (
     "rollout of one scene. “× equal accuracy” is the time of the cheapest timed setting of the simulator that errs no more, over "
     "that of the contestant: below one the simulator wins; “<” and “>” are bounds where the settings do not reach; “dominated” "
     "says that one of them is both faster and better. “× reference” is the plain ratio of latencies to the reference, not at equal "
-    "accuracy."
+    "accuracy. “Pays after” is the number of rollouts that pay back training data, training and compilation at equal accuracy."
 )
 
 

@@ -350,8 +350,9 @@ class _Run:
     # -- record --------------------------------------------------------------------------------------------------------
 
     def record(self) -> None:
-        from ..datasets import manifest_hash
+        from ..datasets import manifest_hash, seconds
 
+        read = ("train", "valid")
         write_record(
             self.out,
             track=self.track,
@@ -364,6 +365,7 @@ class _Run:
             speed=self.speed,
             seconds=self.seconds,
             failures=self.failures,
+            data_seconds={d.name: seconds(self.data[d.name], read) for d in self.domains},
         )
 
 

@@ -97,10 +97,13 @@ def generate(
     return job.folder
 
 
-def seconds(folder: str | Path) -> float:
-    """Time that the trajectories of a data set took to simulate [s], that of workers side by side counted once."""
+def seconds(folder: str | Path, splits: Sequence[str] | None = None) -> float:
+    """Time that the trajectories of a data set took to simulate [s], that of workers side by side counted once.
+
+    Of all splits, or of those named.
+    """
     costs = (json.loads(line) for line in read_lines(Path(folder) / COSTS)[0])
-    return float(sum(cost["seconds"] / cost["workers"] for cost in costs))
+    return float(sum(c["seconds"] / c["workers"] for c in costs if splits is None or c["split"] in splits))
 
 
 def _checked(

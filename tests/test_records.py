@@ -167,6 +167,14 @@ def test_rows_have_exactly_the_published_fields(finished: Path) -> None:
     json.dumps(rows, allow_nan=False)
 
 
+def test_what_data_took_to_make_does_not_part_records(held: dict[str, Any]) -> None:
+    other = copy.deepcopy(held)
+    for about in other["domains"]:
+        about["training_data_seconds"] = 123.0
+    a, b = (leaderboard.board_of([r])[0].comparable for r in (held, other))
+    assert a == b
+
+
 def test_the_board_is_sorted_and_ranked_with_the_reference_apart(finished: Path) -> None:
     entries = [e for e in leaderboard.board(finished) if e.row["split"] == "test"]
     errors = [e.row["position_rmse_last"]["value"] for e in entries]

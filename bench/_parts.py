@@ -127,16 +127,18 @@ def _case(unit: Unit, written: int) -> Case:
     return Case(registry.domain(unit.domain), unit.split, past, read(unit.truth, own=True).to(unit.device))
 
 
-def probe_one(domain: str | Domain, data: Path, device: str, model: Probed) -> list[dict[str, Any]]:
-    """What can be read off a model's features on one domain's data: the rows of `probes.probe_all`."""
+def probe_one(domain: str | Domain, data: Path, device: str, model: Probed) -> tuple[list[dict[str, Any]], float]:
+    """What can be read off a model's features on one domain's data: the rows of `probes.probe_all`, and the seconds it took."""
     from ..datasets import load
     from .probes import TRAIN_SCENES, probe_all
 
+    started = time.perf_counter()
     with timing_threads(torch.device(device)):
         films = {split: load(data, split, device) for split in ("train", "valid", "test")}
         seen = films["train"]
         films["train"] = seen.select(range(min(TRAIN_SCENES, seen.scene.n_scenes)))
-        return probe_all(films, registry.domain(domain), model.features(), model.card.history - 1)
+        rows = probe_all(films, registry.domain(domain), model.features(), model.card.history - 1)
+    return rows, time.perf_counter() - started
 
 
 def train_one(

@@ -294,7 +294,8 @@ class _Run:
             self.probes += [{"domain": domain.name, **who, **row} for row in done.result["rows"]]
             if done.result["error"] is not None:
                 self.fail("probe", domain.name, done.result["error"], **who)
-        busy = sum(done.seconds for done, _ in found) / workers.number
+        # What each took where it was done: the stages beside them also waited for a free process.
+        busy = sum(done.result["took"] for done, _ in found) / workers.number
         self.took("probe", [inputs for _, inputs in found], started, busy)
 
     def probed(self, workers: Workers, domain: Domain, contestant: Contestant) -> tuple[Done, dict[str, Any]]:
@@ -305,9 +306,10 @@ class _Run:
         def work() -> dict[str, Any]:
             task = (traveller(domain), self.data[domain.name], self.device, contestant.model)
             try:
-                return {"rows": workers.submit(probe_one, *task).result(), "error": None}
+                rows, took = workers.submit(probe_one, *task).result()
+                return {"rows": rows, "took": took, "error": None}
             except Exception as error:  # features that cannot be made are a result
-                return {"rows": [], "error": f"{type(error).__name__}: {error}"}
+                return {"rows": [], "took": 0.0, "error": f"{type(error).__name__}: {error}"}
 
         done = stage(self.stages, name, inputs, work)
         self.tell(f"probe {contestant.name} on {domain.name}", 1, 1)

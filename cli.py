@@ -340,6 +340,10 @@ def _run(verbs: Any) -> None:
     made.add_argument("--track", required=True, metavar="T")
     _folder(made, "--out", "everything goes here")
     made.add_argument("--domain", action="append", metavar="D", help="may be repeated; default: all")
+    made.add_argument(
+        "--seed", action="append", type=_seed, metavar="S", help="training seed, may be repeated; default: the track's"
+    )
+    made.add_argument("--no-speed", action="store_true", help="measure accuracy alone; other work may go on beside it")
     _device(made)
 
 
@@ -350,7 +354,10 @@ def do_run(args: argparse.Namespace) -> Answer:
     from .bench.run import run
 
     with progress_bar(args.watched) as tell:
-        folder = run(args.track, args.out, domains=args.domain, device=args.device, progress=tell)
+        folder = run(
+            args.track, args.out, domains=args.domain, device=args.device, progress=tell,
+            seeds=args.seed, timed=not args.no_speed,
+        )  # fmt: skip
     made = records.read(folder)
     page = folder / "report" / "index.html"
 

@@ -46,20 +46,35 @@ def run(
     domains: Sequence[str | Domain] | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
+    *,
+    seeds: Sequence[int] | None = None,
+    timed: bool = True,
 ) -> Path:
     """Run a track from nothing to a report in `out`; returns that folder. `domains` defaults to all there are.
 
+    `seeds` replaces the track's training seeds. Not `timed`, a run measures accuracy alone, so that other work may go on beside it;
+    a board takes timings from another record of the track.
+
     Leaves data/, weights/, stages/, record.json, curves.parquet and report/. Raises MisuseError for an unknown track,
-    domain or device, for a model of the track's that does not exist, and when the folder holds another run's data.
+    domain or device, for a model of the track's that does not exist, for no or a repeated seed, and when the folder holds another
+    run's data.
     """
     chosen = track_named(track) if isinstance(track, str) else track
+    if seeds is not None:
+        chosen = dataclasses.replace(chosen, training_seeds=_distinct(seeds))
     environment.require_device(device)
     kinds = [registry.domain(d) for d in (registry.names("simulators") if domains is None else domains)]
     if not kinds:
         raise MisuseError("a run needs at least one domain; give none to run all")
     for name in (*chosen.variants, *chosen.only, *chosen.without):
         registry.model(name)
-    return _Run(chosen, Path(out), kinds, device, progress or (lambda what, done, total: None)).execute()
+    return _Run(chosen, Path(out), kinds, device, progress or (lambda what, done, total: None), timed).execute()
+
+
+def _distinct(seeds: Sequence[int]) -> tuple[int, ...]:
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise MisuseError(f"training seeds {list(seeds)}; at least one, and each once, is right")
+    return tuple(seeds)
 
 
 @dataclass(frozen=True)
@@ -107,8 +122,11 @@ def trainings(track: Track, domains: Sequence[str]) -> list[Training]:
 class _Run:
     """One call of `run`: what it was asked for, and what it has found so far."""
 
-    def __init__(self, track: Track, out: Path, domains: list[Domain], device: str, tell: Progress) -> None:
+    def __init__(
+        self, track: Track, out: Path, domains: list[Domain], device: str, tell: Progress, timed: bool = True
+    ) -> None:
         self.track, self.out, self.domains, self.device, self.tell = track, out, domains, device, tell
+        self.timed = timed
         self.stages = out / "stages"
         self.seconds: dict[str, float] = {}
         self.failures: list[dict[str, Any]] = []
@@ -130,7 +148,7 @@ class _Run:
             self.score(workers)
             self.probe(workers)
         # Nothing else runs while clocks do.
-        for domain in self.domains:
+        for domain in self.domains if self.timed else ():
             self.time(domain)
         started = time.perf_counter()
         self.record()

@@ -48,7 +48,7 @@ class ModelCard:
     """SHA-256 of the manifest it was trained on."""
     training_steps: int = 0
     training_device_seconds: float = 0.0
-    """Device time that training took [s]."""
+    """Device time that training took [s]; on a CPU, core-seconds."""
     oracle: bool = False
     """True when it uses parameters that the split hides."""
     collapsed: bool = False

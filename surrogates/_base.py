@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -140,6 +141,11 @@ class Run:
     def with_train(self, film: Trajectory) -> Run:
         """The same run, its only domain trained on another film."""
         return dataclasses.replace(self, domains={self.domain: dataclasses.replace(self.data, train=film)})
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Seconds of the device that trains: of a CPU core-seconds of this process, which work beside it does not stretch."""
+        return time.process_time if self.device.type == "cpu" else time.perf_counter
 
     def trained(self, model: Surrogate[Any], steps: int, seconds: float) -> None:
         """Write onto the card what the training was."""

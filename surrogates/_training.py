@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -191,7 +190,7 @@ class _Progress:
         self.generator = torch.Generator(device=run.device).manual_seed(run.seed)
         self.pending: list[tuple[int, dict[str, Tensor], Tensor]] = []
         self.lines: list[str] = []
-        self.started = time.perf_counter()
+        self.started = run.clock()
         self.last_look = (0, 0.0)
 
     def due(self, every: int) -> bool:
@@ -264,8 +263,8 @@ class _Progress:
             self.best_ratio, self.best_step, self.best = ratio, self.step, self._weights()
 
     def elapsed(self) -> float:
-        """Seconds of training, over all sittings."""
-        return self.seconds + time.perf_counter() - self.started
+        """Device-seconds of training, over all sittings."""
+        return self.seconds + self.run.clock() - self.started
 
     def log(self, entry: dict[str, Any]) -> None:
         self.lines.append(json.dumps({k: round(v, 6) if isinstance(v, float) else v for k, v in entry.items()}))
@@ -313,7 +312,7 @@ class _Progress:
         self.best_ratio = math.inf if numbers["best_ratio"] is None else numbers["best_ratio"]
         self.lines = numbers["log"]
         self.last_look = (self.step, self.seconds)
-        self.started = time.perf_counter()
+        self.started = self.run.clock()
 
     def finish(self) -> None:
         """Leave the model with its best weights and a card that says what the training was."""

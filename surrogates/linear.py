@@ -17,7 +17,6 @@ Exact for free fall and for linear drag of one strength. Fails at all that depen
 from __future__ import annotations
 
 import dataclasses
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -159,7 +158,7 @@ def train(run: Run, **settings: Setting) -> Linear:
 
 
 def _search(run: Run, settings: dict[str, Setting]) -> Linear:
-    started, film = time.perf_counter(), run.data.train
+    started, film = run.clock(), run.data.train
     known: dict[str, Any] = {"spacing": typical_spacing(film), "dim": film.scene.dim}
     model = build(run.domain, seed=run.seed, **{**known, **settings}).to(run.device)
     judge = Judge(run.data.valid, model.card.history, Plan(0, 0, 0.0))
@@ -177,7 +176,7 @@ def _search(run: Run, settings: dict[str, Setting]) -> Linear:
     model.weight.copy_(weight)
     notes = f"noise {noise:g}, ridge {ridge:g}: {ratio:.3f} of constant velocity's rollout error on valid"
     model.card = dataclasses.replace(model.card, notes=notes)
-    run.trained(model, len(NOISES), time.perf_counter() - started)
+    run.trained(model, len(NOISES), run.clock() - started)
     return model
 
 

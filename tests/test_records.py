@@ -406,6 +406,13 @@ def test_a_model_that_cannot_be_trained_is_a_failure_of_its_own(
     assert "persistence" in {r["model"] for r in made["scores"]}
 
 
+def test_a_run_of_other_seeds_without_timing(tmp_path: Path, ballistic: Domain, tiny: Track) -> None:
+    made = records.read(run(tiny, tmp_path, [ballistic], seeds=[3], timed=False))
+    assert {c["seed"] for c in made["contestants"] if c["card"]["training_data"]} == {3}
+    assert made["track"]["training_seeds"] == [3]
+    assert made["speed"] == []
+
+
 def test_misuse_of_run_writes_nothing(tmp_path: Path, ballistic: Domain) -> None:
     out = tmp_path / "out"
     for wrong, why in (
@@ -413,6 +420,8 @@ def test_misuse_of_run_writes_nothing(tmp_path: Path, ballistic: Domain) -> None
         ({"track": "smoke", "domains": ["aether"]}, "aether"),
         ({"track": "smoke", "domains": []}, "at least one domain"),
         ({"track": "smoke", "domains": [ballistic], "device": "abacus"}, "abacus"),
+        ({"track": "smoke", "domains": [ballistic], "seeds": []}, "at least one"),
+        ({"track": "smoke", "domains": [ballistic], "seeds": [2, 2]}, "each once"),
     ):
         with pytest.raises(MisuseError, match=why):
             run(out=out, **wrong)

@@ -430,7 +430,7 @@ def test_estimates_keep_the_worst_scene_and_cover_the_truth() -> None:
 
 
 def test_one_scene_gives_no_interval_and_none_gives_no_estimate() -> None:
-    assert reduce.estimate(np.array([3.0])) == reduce.Estimate(3.0, None, None)
+    assert reduce.estimate(np.array([3.0])) == reduce.Estimate(3.0, None, None, 3.0, 3.0)
     assert reduce.estimate(np.array([np.nan])) is None
 
 

@@ -161,9 +161,9 @@ def test_rows_have_exactly_the_published_fields(finished: Path) -> None:
         if timed:
             assert {"value", "low", "high", "flag", "dominated"} <= set(row["speedup_equal_accuracy"])
         assert row["position_rmse_50"] is None, "the horizon is 8 frames"
-        assert set(row["position_rmse_last"]) == {"value", "low", "high"}
+        assert set(row["position_rmse_last"]) == {"value", "low", "high", "iqm", "p90"}
         assert "position_rmse@1" not in row["metrics"]
-        assert set(row["metrics"]["velocity_rmse@1"]) == {"value", "low", "high"}
+        assert set(row["metrics"]["velocity_rmse@1"]) == {"value", "low", "high", "iqm", "p90"}
     json.dumps(rows, allow_nan=False)
 
 

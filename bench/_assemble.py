@@ -44,14 +44,15 @@ def write_record(
     failures: Sequence[Mapping[str, Any]],
     probes: Sequence[Mapping[str, Any]] = (),
     data_seconds: Mapping[str, float] | None = None,
+    floors: Mapping[str, Mapping[str, Any] | None] | None = None,
 ) -> dict[str, Any]:
     """Build a record, write it and the curves into `folder` unless that is None, and return it.
 
     Mappings are by domain name; `manifests` lacks the domains whose data were not read from disk, `data_seconds` those of which it
-    is not known what the training data took to simulate.
+    is not known what the training data took to simulate, `floors` those whose reference was not held against its refined run.
     """
     cards = {(name, c.name): c.model.card.to_dict() for name, found in contestants.items() for c in found}
-    timed = with_break_even(with_equal_accuracy(speed, scores), cards, data_seconds or {})
+    timed = with_break_even(with_equal_accuracy(speed, scores, floors), cards, data_seconds or {})
     made = records.new(
         track=dataclasses.asdict(track),
         command=environment.command(),
@@ -59,7 +60,10 @@ def write_record(
         environment=environment.environment(device),
         versions=environment.versions(),
         metrics=[{"id": m.id, "unit": m.unit, "better": m.better, "domains": list(m.domains)} for m in every_metric()],
-        domains=[_about(d, track, manifests.get(d.name), (data_seconds or {}).get(d.name)) for d in domains],
+        domains=[
+            _about(d, track, manifests.get(d.name), (data_seconds or {}).get(d.name), (floors or {}).get(d.name))
+            for d in domains
+        ],
         contestants=[
             {"domain": name, "seed": c.seed, "card": c.model.card.to_dict()}
             for name, found in contestants.items()
@@ -83,7 +87,13 @@ def _summary(domain: Domain, contestants: Sequence[Contestant], scores: Sequence
     return summarise([s for s in scores if s.domain == domain.name], kinds, every_metric(), domain.trust_threshold)
 
 
-def _about(domain: Domain, track: Track, manifest: str | None, data_seconds: float | None) -> dict[str, Any]:
+def _about(
+    domain: Domain,
+    track: Track,
+    manifest: str | None,
+    data_seconds: float | None,
+    floor: Mapping[str, Any] | None,
+) -> dict[str, Any]:
     return {
         "name": domain.name,
         "generator_version": domain.version,
@@ -92,5 +102,6 @@ def _about(domain: Domain, track: Track, manifest: str | None, data_seconds: flo
         "frame_interval": domain.frame_interval,
         "trust_threshold": domain.trust_threshold,
         "observable": domain.observable_name,
+        "floor": floor,
         "recipe": dataclasses.asdict(domain.recipe(track.size)),
     }

@@ -5,23 +5,28 @@
     S_acc     = T_sim(error of the contestant) / time of the contestant
     A_time    = error of the front at the contestant's time / error of the contestant
 
-Nothing is extrapolated. Where the front cannot answer, the figure is a bound and its flag says of which kind: "<", the contestant
-errs more than the coarsest setting, so that an even cheaper one would do; ">", it errs less than the finest setting below the
-reference (which has no error to interpolate to), so that more than that one's time is needed. `dominated`: a setting is no slower
-and no less accurate, and better in one. After McGreivy & Hakim 2024 (arXiv:2407.07218): equal accuracy, and an efficient rival.
+The reference stands on the front with its own error, the floor (bench/floor.py): what it differs by from its refined run. Errors
+below the floor cannot be told apart, so all of them count as the floor; a contestant there is `at_floor`, and its rival is the
+cheapest setting there. Without a floor the reference answers for an error of exactly zero alone.
 
-Intervals are bootstraps over scenes, paired between contestant and settings, and over timing samples of each; an end that falls on
-a draw in which the front could not answer is a bound as well.
+Nothing is extrapolated. Where the front cannot answer, the figure is a bound and its flag says of which kind: "<", the contestant
+errs more than the coarsest setting, so that an even cheaper one would do; ">", it errs less than the finest setting that has an
+error, so that more than that one's time is needed. `dominated`: a setting is no slower and no less accurate, and better in one.
+After McGreivy & Hakim 2024 (arXiv:2407.07218): equal accuracy, and an efficient rival.
+
+Intervals are bootstraps over scenes, paired between contestant and settings, over those of the floor, and over timing samples of
+each; an end that falls on a draw in which the front could not answer is a bound as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from .floor import SPLIT, samples_of
 from .reduce import CONFIDENCE, DRAWS, reductions
 from .score import Score
 
@@ -123,6 +128,16 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Truth:
+    """What is known of the reference itself."""
+
+    seconds: np.ndarray
+    """Timing samples of the same work [s], (n,)."""
+    floor: np.ndarray
+    """Its own error, a value a scene of some scenes, (F,); empty where it was not measured."""
+
+
+@dataclass(frozen=True)
 class EqualAccuracy:
     """One contestant against a ladder."""
 
@@ -134,9 +149,11 @@ class EqualAccuracy:
     error_ratio: Bounded
     """A_time: above one the front errs more in the same time."""
     dominated: bool
+    at_floor: bool
+    """Its error is no more than the reference's own."""
 
     def to_dict(self) -> dict[str, object]:
-        """Plain data for JSON: value, low and high with flags, the error ratio at equal time, dominated."""
+        """Plain data for JSON: value, low and high with flags, the error ratio at equal time, dominated, at_floor."""
         return {
             "value": self.speedup.value,
             "low": self.low.value,
@@ -146,46 +163,91 @@ class EqualAccuracy:
             "high_flag": self.high.flag,
             "error_ratio_equal_time": self.error_ratio.to_dict(),
             "dominated": self.dominated,
+            "at_floor": self.at_floor,
         }
 
 
-def equal_accuracy(mine: Measured, ladder: Mapping[str, Measured], *, seed: int = 0) -> EqualAccuracy | None:
-    """A contestant against the settings of a ladder (the reference left out); None without a setting or without an error."""
+@dataclass(frozen=True)
+class _Points:
+    """Times and errors of a contestant and of everything that it is held against, errors no lower than the floor."""
+
+    mine: tuple[float, float]
+    settings: tuple[tuple[float, float], ...]
+    """The ladder, and the reference where it was timed."""
+
+    @property
+    def front(self) -> Front:
+        return pareto([t for t, _ in self.settings], [e for _, e in self.settings])
+
+    @property
+    def speedup(self) -> Bounded:
+        exact = [t for t, e in self.settings if e == 0]
+        # No error at all: the answer is what makes none, the reference.
+        needed = Bounded(min(exact)) if exact and self.mine[1] == 0 else time_at(self.front, self.mine[1])
+        return Bounded(needed.value / self.mine[0], needed.flag)
+
+    @property
+    def error_ratio(self) -> Bounded:
+        at = error_at(self.front, self.mine[0])
+        return Bounded(at.value / self.mine[1] if self.mine[1] else float("inf"), at.flag)
+
+
+def equal_accuracy(
+    mine: Measured, ladder: Mapping[str, Measured], truth: Truth | None = None, *, seed: int = 0
+) -> EqualAccuracy | None:
+    """A contestant against the settings of a ladder and the reference; None without a setting or without an error."""
     rungs = list(ladder.values())
-    if not rungs or not np.isfinite(mine.errors).all() or not mine.errors.mean() > 0:
+    answers = mine.errors.mean() > 0 or truth is not None
+    if not rungs or not np.isfinite(mine.errors).all() or not answers:
         return None
-    point = _ratio(_centre(mine), [_centre(r) for r in rungs])
-    drawn = [_ratio(m, rest) for m, rest in _draws(mine, rungs, seed)]
-    low, high = _ends(drawn)
-    times, errors = ([c[k] for c in map(_centre, rungs)] for k in (0, 1))
-    time, wrong = _centre(mine)
-    at = error_at(pareto(times, errors), time)
-    return EqualAccuracy(point, low, high, Bounded(at.value / wrong, at.flag), dominated(times, errors, (time, wrong)))
+    rng = np.random.default_rng(seed)
+    low, high = _ends([points.speedup for points in _drawn(mine, rungs, truth, rng)])
+    here = _points(_centre(mine), [_centre(r) for r in rungs], *_centre_of_truth(truth))
+    times, errors = ([point[k] for point in here.settings] for k in (0, 1))
+    at_floor = truth is not None and len(truth.floor) > 0 and bool(mine.errors.mean() <= truth.floor.mean())
+    return EqualAccuracy(
+        here.speedup, low, high, here.error_ratio, dominated(times, errors, here.mine), at_floor=at_floor
+    )
+
+
+def _points(
+    mine: tuple[float, float], rungs: Sequence[tuple[float, float]], reference: float | None, floor: float
+) -> _Points:
+    settings = [*rungs, *([] if reference is None else [(reference, floor)])]
+    return _Points((mine[0], max(mine[1], floor)), tuple((t, max(e, floor)) for t, e in settings))
 
 
 def _centre(one: Measured) -> tuple[float, float]:
     return float(np.median(one.seconds)), float(one.errors.mean())
 
 
-def _ratio(mine: tuple[float, float], rungs: Sequence[tuple[float, float]]) -> Bounded:
-    needed = time_at(pareto([r[0] for r in rungs], [r[1] for r in rungs]), mine[1])
-    return Bounded(needed.value / mine[0], needed.flag)
+def _centre_of_truth(truth: Truth | None) -> tuple[float | None, float]:
+    if truth is None:
+        return None, 0.0
+    return float(np.median(truth.seconds)), float(truth.floor.mean()) if len(truth.floor) else 0.0
 
 
-def _draws(
-    mine: Measured, rungs: Sequence[Measured], seed: int
-) -> list[tuple[tuple[float, float], list[tuple[float, float]]]]:
-    """Resampled (time, error) of the contestant and of every setting: the same scenes for all, timing samples of each."""
-    rng = np.random.default_rng(seed)
+def _drawn(
+    mine: Measured, rungs: Sequence[Measured], truth: Truth | None, rng: np.random.Generator
+) -> Iterator[_Points]:
+    """Resampled points: the same scenes for all, those of the floor on their own, timing samples of each."""
     scenes = rng.integers(0, len(mine.errors), (DRAWS, len(mine.errors)))
+    everyone = [
+        list(zip(_medians(one.seconds, rng), one.errors[scenes].mean(1).tolist(), strict=True))
+        for one in (mine, *rungs)
+    ]
+    references: list[float | None] = [None] * DRAWS if truth is None else list(_medians(truth.seconds, rng))
+    floors = [0.0] * DRAWS
+    if truth is not None and len(truth.floor):
+        floors = truth.floor[rng.integers(0, len(truth.floor), (DRAWS, len(truth.floor)))].mean(1).tolist()
+    for own, *others, reference, floor in zip(*everyone, references, floors, strict=True):
+        yield _points(own, others, reference, floor)
 
-    def resampled(one: Measured) -> list[tuple[float, float]]:
-        picked = rng.integers(0, len(one.seconds), (DRAWS, len(one.seconds)))
-        times, errors = np.median(one.seconds[picked], axis=1), one.errors[scenes].mean(1)
-        return list(zip(times.tolist(), errors.tolist(), strict=True))
 
-    everyone = [resampled(one) for one in (mine, *rungs)]
-    return [(row[0], list(row[1:])) for row in zip(*everyone, strict=True)]
+def _medians(seconds: np.ndarray, rng: np.random.Generator) -> list[float]:
+    picked = rng.integers(0, len(seconds), (DRAWS, len(seconds)))
+    medians: list[float] = np.median(seconds[picked], axis=1).tolist()
+    return medians
 
 
 def _ends(drawn: Sequence[Bounded]) -> tuple[Bounded, Bounded]:
@@ -197,14 +259,22 @@ def _ends(drawn: Sequence[Bounded]) -> tuple[Bounded, Bounded]:
 
 
 def with_equal_accuracy(
-    speed: Sequence[Mapping[str, Any]], scores: Sequence[Score], split: str = "test"
+    speed: Sequence[Mapping[str, Any]],
+    scores: Sequence[Score],
+    floors: Mapping[str, Mapping[str, Any] | None] | None = None,
+    split: str = SPLIT,
 ) -> list[dict[str, Any]]:
     """Timing entries with their speed-up at equal accuracy against the timed settings of their domain, where both are known.
 
-    The errors are those of the split, of several training seeds their mean; the reference itself is not compared.
+    The errors are those of the split, of several training seeds their mean; the reference itself is not compared. `floors` are the
+    references' own errors by domain, as bench/floor.py gives them.
     """
     errors = _errors([s for s in scores if s.split == split and s.failure is None])
-    return [{**entry, "speedup_equal_accuracy": _of_entry(entry, speed, errors)} for entry in speed]
+    held = {name: samples_of(floor, METRIC) for name, floor in (floors or {}).items()}
+    return [
+        {**entry, "speedup_equal_accuracy": _of_entry(entry, speed, errors, held.get(entry["domain"], {}))}
+        for entry in speed
+    ]
 
 
 def _errors(scores: Sequence[Score]) -> dict[tuple[str, str], dict[str, np.ndarray]]:
@@ -226,16 +296,20 @@ def _of_entry(
     entry: Mapping[str, Any],
     speed: Sequence[Mapping[str, Any]],
     errors: Mapping[tuple[str, str], dict[str, np.ndarray]],
+    floor: Mapping[str, np.ndarray],
 ) -> dict[str, Any] | None:
     mine = errors.get((entry["domain"], entry["model"]))
     if mine is None or entry["kind"] == "reference":
         return None
-    rungs = [s for s in speed if s["domain"] == entry["domain"] and s["kind"] == "ladder"]
+    rivals = [s for s in speed if s["domain"] == entry["domain"]]
+    rungs = [s for s in rivals if s["kind"] == "ladder"]
+    reference = next((s for s in rivals if s["kind"] == "reference"), None)
 
     def at(horizon: str) -> dict[str, Any] | None:
         known = {r["model"]: errors.get((r["domain"], r["model"]), {}).get(horizon) for r in rungs}
         ladder = {r["model"]: Measured(e, _samples(r)) for r in rungs if (e := known[r["model"]]) is not None}
-        found = equal_accuracy(Measured(mine[horizon], _samples(entry)), ladder)
+        truth = None if reference is None else Truth(_samples(reference), floor.get(horizon, np.empty(0)))
+        found = equal_accuracy(Measured(mine[horizon], _samples(entry)), ladder, truth)
         return None if found is None else found.to_dict()
 
     found = {horizon: at(horizon) for horizon in mine}

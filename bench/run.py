@@ -24,6 +24,7 @@ from ._parts import Unit, probe_one, score_unit, train_one, traveller, travels
 from ._stages import Done, score_stage, stage
 from .clock import Effort
 from .contestants import Contestant, spread, surrogate_names
+from .floor import floor_one
 from .report import report
 from .score import Score
 from .speed import speed_case
@@ -134,6 +135,7 @@ class _Run:
         self.weights: dict[str, str] = {}
         self.data: dict[str, Path] = {}
         self.scores: list[Score] = []
+        self.floors: dict[str, dict[str, Any] | None] = {}
         self.probes: list[dict[str, Any]] = []
         self.speed: list[dict[str, Any]] = []
         self.code = environment.source_hash()
@@ -146,6 +148,7 @@ class _Run:
             self.generate(workers)
             self.train(workers)
             self.score(workers)
+            self.floor(workers)
             self.probe(workers)
         # Nothing else runs while clocks do.
         for domain in self.domains if self.timed else ():
@@ -298,6 +301,35 @@ class _Run:
     def identities(self, domain: Domain, chosen: Sequence[Contestant]) -> list[list[str]]:
         return [[c.key, self.weights.get(f"{domain.name}/{c.key}", "")] for c in chosen]
 
+    # -- floor ---------------------------------------------------------------------------------------------------------
+
+    def floor(self, workers: Workers) -> None:
+        """Hold the reference of every domain against its refined run."""
+        started, scenes = time.perf_counter(), self.track.floor_scenes
+        if not scenes or "test" not in self.track.trajectories:
+            return
+        found = workers.together([functools.partial(self.floored, workers, d, scenes) for d in self.domains])
+        self.floors = {d.name: done.result["floor"] for d, done in zip(self.domains, found, strict=True)}
+        for domain, done in zip(self.domains, found, strict=True):
+            if done.result["error"] is not None:
+                self.fail("floor", domain.name, done.result["error"])
+        busy = sum((floor or {"seconds": 0.0})["seconds"] for floor in self.floors.values()) / workers.number
+        self.took("floor", [self.inputs(d, scenes=scenes) for d in self.domains], started, busy)
+
+    def floored(self, workers: Workers, domain: Domain, scenes: int) -> Done:
+        """The floor of one domain, or why there is none."""
+
+        def work() -> dict[str, Any]:
+            task = (traveller(domain), self.data[domain.name], self.recipe(domain), self.device, scenes)
+            try:
+                return {"floor": workers.submit(floor_one, *task).result(), "error": None}
+            except Exception as error:  # a refined run that cannot be made is a result
+                return {"floor": None, "error": f"{type(error).__name__}: {error}"}
+
+        done = stage(self.stages, f"floor-{domain.name}", self.inputs(domain, scenes=scenes), work)
+        self.tell(f"floor of {domain.name}", 1, 1)
+        return done
+
     # -- probe ---------------------------------------------------------------------------------------------------------
 
     def probe(self, workers: Workers) -> None:
@@ -382,6 +414,7 @@ class _Run:
             contestants=self.contestants,
             scores=self.scores,
             probes=self.probes,
+            floors=self.floors,
             speed=self.speed,
             seconds=self.seconds,
             failures=self.failures,

@@ -19,6 +19,7 @@ from ..contracts.check import own_copy
 from ..contracts.model import Reconstructs
 from ._metric import Metric, metrics_for
 from .contestants import Contestant
+from .predictions import Predictions
 
 MAX_NODES = 20_000
 """Nodes rolled out at once: memory stays bounded whatever the split holds."""
@@ -118,8 +119,14 @@ def answer_of(case: Case, model: Model) -> Trajectory:
     """
     if model.card.kind == "reference":
         return case.truth.with_divergence()
-    answer = _in_batches(model, case.past, case.truth.n_frames, case.batches)
-    return _on_stage(answer, case)
+    if isinstance(model, Predictions):
+        return _on_stage(_merge_divergence(model.answer(case.split, case.truth)), case)
+    return rolled(case, model)
+
+
+def rolled(case: Case, model: Model) -> Trajectory:
+    """As `answer_of`, whoever the model is."""
+    return _on_stage(_in_batches(model, case.past, case.truth.n_frames, case.batches), case)
 
 
 def reconstruction_of(case: Case, model: Reconstructs) -> Trajectory:

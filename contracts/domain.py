@@ -104,6 +104,13 @@ class Domain(ABC):
     def ladder(self, recipe: Recipe, device: str = "cpu") -> dict[str, Stepper[Any]]:
         """At least eight cheaper settings of the same simulator, by name, dearest first."""
 
+    def refined(self, recipe: Recipe, device: str = "cpu") -> Stepper[Any] | None:
+        """The reference at twice its resolution in space and time, on the same nodes: where the two part, the truth is uncertain.
+
+        None for a domain that has no such thing.
+        """
+        return None
+
     @abstractmethod
     def invariants(self, film: Trajectory) -> dict[str, Tensor]:
         """Quantities that physics conserves or bounds, by name with unit, each (T, B)."""

@@ -34,6 +34,8 @@ class Track:
     """Batch sizes tried for throughput."""
     timed_rungs: int
     """How many rungs of each ladder are timed."""
+    floor_scenes: int = 0
+    """Test scenes on which the reference is held against its refined run; none when 0."""
     root_seed: int = 20260901
     stage_budget: Mapping[str, float] = field(default_factory=dict)
     """Seconds each stage of `hedgefox run` should take on 2 quiet CPU cores, all domains together."""
@@ -59,6 +61,7 @@ def smoke() -> Track:
         timing_sample_seconds=0.0,
         timing_batches=(1, 2),
         timed_rungs=1,
+        floor_scenes=2,
         stage_budget={"generate": 10, "train": 10, "score": 15, "speed": 15},
     )
 
@@ -77,6 +80,7 @@ def quick() -> Track:
         timing_sample_seconds=0.1,
         timing_batches=(1, 4),
         timed_rungs=3,
+        floor_scenes=4,
         stage_budget={"generate": 60, "train": 180, "score": 155, "probe": 25, "speed": 95},
         without=("gns",),
     )
@@ -104,6 +108,7 @@ def hour() -> Track:
         timing_sample_seconds=0.1,
         timing_batches=(1, 4),
         timed_rungs=4,
+        floor_scenes=8,
         stage_budget={"generate": 120, "train": 2200, "score": 400, "probe": 120, "speed": 300},
         variants=(*TWO_BY_TWO[1:], "jepa-random"),
     )
@@ -119,6 +124,7 @@ def _ablation(question: str, *variants: str) -> Track:
         only=(*BASELINES, "jepa", *(f"jepa-{v}" for v in variants)),
         without=(),
         timed_rungs=1,
+        floor_scenes=0,
         stage_budget={},
     )
 

@@ -1,4 +1,4 @@
-"""The cloth solver on a coarser mesh: restrict to a lattice over the sheet, step, and carry the fine vertices along.
+"""The cloth solver on a coarser or finer mesh: restrict to a lattice over the sheet, step, and carry the given vertices along.
 
 The coarse sheet is the lattice over the rest sheet's extent whose cells lie on it, with the same area, mass and stiffness.
 Positions and velocities are taken from the fine sheet where the coarse vertices are, in barycentric coordinates of its faces; a
@@ -71,7 +71,7 @@ class CoarseState:
 
 
 class CoarseFabric(Stepper[CoarseState]):
-    """A contestant: the same solver on a mesh that is coarser by a factor."""
+    """A contestant: the same solver on a mesh that is coarser by a factor, finer when that is below one."""
 
     def __init__(self, name: str, cloth: ClothSettings, factor: float, device: str = "cpu") -> None:
         self.solver, self.factor = ClothSolver(cloth, device), factor

@@ -1,7 +1,8 @@
-"""A cheaper fluid: restrict to fewer, larger particles, step those, carry the fine nodes along as tracers.
+"""The fluid at another spacing: fewer, larger particles or more, smaller ones are stepped and carry the nodes along as tracers.
 
 Restriction: a lattice of the coarse spacing is laid over the box; the fullest cells, as many as conserve the fluid's volume,
-become one particle each, at the centroid and mean velocity of the fine particles in them. Prolongation: the fine nodes are
+become one particle each, at the centroid and mean velocity of the fine particles in them. Refinement: every particle is split
+into a lattice of smaller ones about its place, with its velocity. Prolongation: the fine nodes are
 advected by the coarse velocity (Heun's rule over a frame), interpolated with Shepard weights; where no particle is within the
 kernel's reach they fall freely. So every node keeps its identity and position RMSE is defined.
 """
@@ -33,11 +34,11 @@ class CoarseState:
 
 
 class CoarseFluid(Stepper[CoarseState]):
-    """The SPH solver at a coarser spacing, as a contestant on the fine nodes."""
+    """The SPH solver at a spacing of its own, as a contestant on the nodes it is given."""
 
     def __init__(self, name: str, sph: SphSettings, device: str = "cpu") -> None:
         self.solver = SphSolver(sph, device)
-        self._card = solver_card(name, "ladder", sph, ", fine nodes as tracers")
+        self._card = solver_card(name, "ladder", sph, ", nodes as tracers")
 
     @property
     def card(self) -> ModelCard:
@@ -70,7 +71,8 @@ class CoarseFluid(Stepper[CoarseState]):
 
 def restrict(scene: Scene, frame: Frame, spacing: float) -> tuple[Scene, Frame]:
     """Replace the free nodes by particles of another spacing; driven nodes stay as they are."""
-    parts = [_restrict_one(scene, frame, b, spacing) for b in range(scene.n_scenes)]
+    resample = _split_one if _per_axis(scene, spacing) > 1 else _restrict_one
+    parts = [resample(scene, frame, b, spacing) for b in range(scene.n_scenes)]
     sizes = torch.tensor([p["position"].shape[0] for p in parts], device=scene.device)
     joined: dict[str, Any] = {k: torch.cat([p[k] for p in parts]) for k in parts[0]}
     coarse = dataclasses.replace(
@@ -82,6 +84,33 @@ def restrict(scene: Scene, frame: Frame, spacing: float) -> tuple[Scene, Frame]:
         body_id=torch.full_like(joined["node_type"], -1),
     )
     return coarse, Frame(joined["position"], joined["velocity"])
+
+
+def _per_axis(scene: Scene, spacing: float) -> int:
+    """How many particles of a spacing stand for one of the scene's along each axis, at least 1."""
+    lightest = float(scene.mass[scene.free].min()) if bool(scene.free.any()) else 0.0
+    return max(1, round((lightest / WATER_DENSITY) ** (1 / scene.dim) / spacing))
+
+
+def _split_one(scene: Scene, frame: Frame, b: int, spacing: float) -> dict[str, Tensor]:
+    """Every free particle becomes a lattice of smaller ones about its place, kept within the solid sides of the box."""
+    rows = torch.arange(int(scene.scene_ptr[b]), int(scene.scene_ptr[b + 1]), device=scene.device)
+    free, driven = rows[scene.free[rows]], rows[~scene.free[rows]]
+    number = _per_axis(scene, spacing)
+    steps = spacing * (torch.arange(number, device=scene.device) - 0.5 * (number - 1))
+    around = torch.cartesian_prod(*[steps] * scene.dim).reshape(-1, scene.dim).to(frame.position)
+    x = (frame.position[free].unsqueeze(1) + around).flatten(0, 1)
+    low, high = scene.bounds[b].to(x)
+    solid = scene.solid[b]
+    x = torch.where(solid[:, 0], torch.maximum(x, low + 0.25 * spacing), x)
+    x = torch.where(solid[:, 1], torch.minimum(x, high - 0.25 * spacing), x)
+    owner = free.repeat_interleave(len(around))
+    return {
+        "position": torch.cat([x, frame.position[driven]]),
+        "velocity": torch.cat([frame.velocity[owner], frame.velocity[driven]]),
+        "mass": torch.cat([scene.mass[owner] / len(around), scene.mass[driven]]),
+        "node_type": torch.cat([scene.node_type[owner], scene.node_type[driven]]),
+    }
 
 
 def _restrict_one(scene: Scene, frame: Frame, b: int, spacing: float) -> dict[str, Tensor]:

@@ -91,6 +91,13 @@ class Cloth(Domain):
         """Finite elements on the scene's own mesh, substeps half of the stability limit."""
         return FabricSolver("fem", "reference", ClothSettings(), device)
 
+    def refined(self, recipe: Recipe, device: str = "cpu") -> Stepper[Any]:
+        """Half the mesh's edge and half the substep's share of the stability limit, which the finer mesh lowers as well."""
+        from ._coarse_cloth import CoarseFabric
+
+        halved = ClothSettings(0.5 * ClothSettings().courant)
+        return CoarseFabric("fem-h0.5", halved, 0.5, device)
+
     def ladder(self, recipe: Recipe, device: str = "cpu") -> dict[str, Stepper[Any]]:
         """Longer substeps, softer membranes, coarser meshes, and all of them; dearest first."""
         from ._coarse_cloth import CoarseFabric

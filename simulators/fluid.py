@@ -106,6 +106,12 @@ class Fluid(Domain):
         """δ-SPH at the recipe's spacing."""
         return FluidSolver("sph", "reference", settings(recipe.resolution, self.frame_interval), device)
 
+    def refined(self, recipe: Recipe, device: str = "cpu") -> Stepper[Any]:
+        """Half the spacing, hence half the time step as well."""
+        from ._coarse_fluid import CoarseFluid
+
+        return CoarseFluid("sph-dx0.5", settings(0.5 * recipe.resolution, self.frame_interval), device)
+
     def ladder(self, recipe: Recipe, device: str = "cpu") -> dict[str, Stepper[Any]]:
         """Cheaper in time, in neighbours, in space; dearest first."""
         from ._coarse_fluid import CoarseFluid

@@ -252,6 +252,12 @@ class Rigid(Domain):
         """Newton at the settings that the physics tests were passed with."""
         return RigidSolver("newton", "reference", reference_settings(recipe.resolution), device)
 
+    def refined(self, recipe: Recipe, device: str = "cpu") -> Stepper[Any]:
+        """Half the time step and twice the iterations."""
+        usual = reference_settings(recipe.resolution)
+        finer = RigidSettings(2 * usual.substeps, 2 * usual.iterations)
+        return RigidSolver("newton-refined", "ladder", finer, device)
+
     def ladder(self, recipe: Recipe, device: str = "cpu") -> dict[str, Stepper[Any]]:
         """Fewer substeps, fewer iterations, both; dearest first."""
         return {n: RigidSolver(n, "ladder", s, device) for n, s in ladder_settings(recipe.resolution).items()}

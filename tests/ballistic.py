@@ -111,6 +111,9 @@ class Ballistic(Domain):
     def ladder(self, recipe: Recipe, device: str = "cpu") -> dict[str, _Solver]:  # type: ignore[override]
         return {f"drag-{f}": _Solver(f"drag-{f}", "ladder", f) for f in (1.01, 1.03, 1.1, 1.2, 1.4, 1.8, 2.5, 4.0)}
 
+    def refined(self, recipe: Recipe, device: str = "cpu") -> _Solver:
+        return _Solver("refined", "ladder", 1.003)
+
     def invariants(self, film: Trajectory) -> dict[str, Tensor]:
         return {"mass [kg]": torch.ones((film.n_frames, film.scene.n_scenes))}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hedgefox.bench.equal_accuracy import Bounded, Measured, dominated, equal_accuracy, error_at, pareto, time_at
+from hedgefox.bench.equal_accuracy import Bounded, Measured, Truth, dominated, equal_accuracy, error_at, pareto, time_at
 
 SECONDS, ERROR = (1.0, 10.0, 100.0), (1.0, 0.1, 0.01)
 """Error falls as one over time."""
@@ -124,6 +124,56 @@ def test_bounds_keep_their_flags_and_nothing_is_made_up() -> None:
     assert equal_accuracy(exact(1.0, 0.0), rungs()) is None
     assert equal_accuracy(exact(1.0, float("nan")), rungs()) is None
     assert equal_accuracy(exact(1.0, 1.0), {}) is None
+
+
+def truth(seconds: float, floor: float | None = None) -> Truth:
+    return Truth(np.full(5, seconds), np.empty(0) if floor is None else np.full(4, floor))
+
+
+def test_a_reference_with_a_sleep_in_it_gets_what_the_sleep_implies() -> None:
+    slept = exact(400.0 + 100.0, 0.0)
+    for known in (truth(400.0), truth(400.0, 0.002)):
+        found = equal_accuracy(slept, rungs(), known)
+        assert found is not None
+        assert found.speedup == near(400 / 500)
+        assert found.dominated
+        assert found.at_floor == bool(len(known.floor))
+
+
+def test_below_the_floor_nothing_can_be_told_apart() -> None:
+    """The setting of error 0.01 is at a floor of 0.02 and is the cheapest there; the reference is dearer and no better."""
+    for error in (0.0, 0.005, 0.02):
+        found = equal_accuracy(exact(50.0, error), rungs(), truth(400.0, 0.02))
+        assert found is not None
+        assert found.speedup == near(100.0 / 50.0)
+        assert found.at_floor
+        assert not found.dominated
+    above = equal_accuracy(exact(50.0, 0.05), rungs(), truth(400.0, 0.02))
+    assert above is not None
+    assert not above.at_floor
+    assert 10 / 50 < above.speedup.value < 100 / 50
+
+
+def test_with_a_floor_the_front_reaches_the_reference() -> None:
+    """A floor below all settings ends the front: nothing is a bound upwards any more."""
+    bare, ended = (equal_accuracy(exact(1.0, 0.001), rungs(), truth(1000.0, floor)) for floor in (None, 0.0005))
+    assert bare is not None
+    assert ended is not None
+    assert bare.speedup == Bounded(100.0, ">")
+    assert ended.speedup.flag == ""
+    assert 100 < ended.speedup.value < 1000
+
+
+def test_the_floor_only_ever_helps_the_rival() -> None:
+    rng = np.random.default_rng(4)
+    for _ in range(100):
+        seconds, error = random_front(rng)
+        ladder = rungs(tuple(seconds), tuple(error))
+        mine = exact(1.0, float(np.exp(rng.normal())))
+        low, high = sorted(np.exp(rng.normal(-1, 1, 2)))
+        ends = [equal_accuracy(mine, ladder, truth(1e3, floor)) for floor in (low, high)]
+        if all(e is not None and e.at_floor for e in ends):
+            assert ends[1].speedup.value <= ends[0].speedup.value * (1 + 1e-12)  # type: ignore[union-attr]
 
 
 def test_intervals_repeat_and_cover_what_they_should() -> None:

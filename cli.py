@@ -389,23 +389,30 @@ def do_leaderboard(args: argparse.Namespace) -> Answer:
 
 
 def _compare(verbs: Any) -> None:
-    what = "two contestants, the factors in which they differ first; or every generalist against the specialists"
-    example = "hedgefox compare persistence linear runs/quick\n  hedgefox compare runs/quick"
+    what = (
+        "two contestants, the factors in which they differ first; every generalist against the specialists; or two records of one "
+        "track: what got better or worse, faster or slower, beyond its interval (exit 1 when something got worse, slower or fails)"
+    )
+    example = "hedgefox compare persistence linear runs/quick\n  hedgefox compare runs/quick\n  hedgefox compare runs/old runs/new"
     made = _verb(verbs, "compare", what, example, do_compare)
-    made.usage = "hedgefox compare [-h] [--json] [--debug] [A B] DIR"
+    made.usage = "hedgefox compare [-h] [--json] [--debug] [A B] DIR | OLD NEW"
     made.add_argument(
-        "what", nargs="+", metavar="[A B] DIR", help="two models and a folder of records, or a folder alone"
+        "what",
+        nargs="+",
+        metavar="[A B] DIR | OLD NEW",
+        help="two models and a folder of records, a folder alone, or the folders of two records",
     )
 
 
 def do_compare(args: argparse.Namespace) -> Answer:
-    """Two models and a folder, or a folder alone."""
+    """Two models and a folder, a folder alone, or two records; those hold when nothing got worse or slower, nor fails anew."""
     from ._terminal import show_titled
     from .bench.compare import compared
     from .bench.compare_tables import tables
+    from .bench.regression import holds
 
     found = compared(args.what)
-    return Answer(found, lambda console: show_titled(console, tables(found)))
+    return Answer(found, lambda console: show_titled(console, tables(found)), "verdicts" not in found or holds(found))
 
 
 def _report(verbs: Any) -> None:

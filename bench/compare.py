@@ -1,4 +1,7 @@
-"""Contestants side by side, from records alone: two by name, or every generalist against every specialist of its domains."""
+"""Contestants side by side, from records alone: two by name, or every generalist against every specialist of its domains.
+
+Two records of one track are bench/regression.py's.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from . import leaderboard
 from . import record as records
 from ._held import Place
 from .leaderboard import Entry
+from .regression import regression
 
 FACTORS = ("objective", "learning_algorithm", "architecture")
 """What comes first on a card, and so first here."""
@@ -22,10 +26,24 @@ Held = Mapping[Place, Mapping[str, Entry]]
 
 
 def compared(asked: Sequence[str]) -> dict[str, Any]:
-    """What is asked for by [A, B, folder], as `compare`, or by [folder] alone, as `survey`; MisuseError for anything else."""
-    if len(asked) not in (1, 3):
-        raise MisuseError(f"{len(asked)} arguments; DIR alone, or A B DIR, is right")
+    """What is asked for by [A, B, folder], as `compare`, by [folder], as `survey`, or by [old, new], as `regression.regression`.
+
+    Raises MisuseError for anything else.
+    """
+    if len(asked) not in (1, 2, 3):
+        raise MisuseError(f"{len(asked)} arguments; DIR alone, A B DIR, or OLD NEW is right")
+    if len(asked) == 2:
+        return _two_records(*asked)
     return survey(Path(asked[0])) if len(asked) == 1 else compare(asked[0], asked[1], Path(asked[2]))
+
+
+def _two_records(old: str, new: str) -> dict[str, Any]:
+    for name in (old, new):
+        if not (Path(name) / records.FILE).is_file():
+            raise MisuseError(
+                f"there is no {records.FILE} in {name}; OLD NEW are the folders of two records, A B DIR two models and a folder"
+            )
+    return regression(Path(old), Path(new))
 
 
 def compare(a: str, b: str, folder: Path) -> dict[str, Any]:

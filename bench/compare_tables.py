@@ -26,6 +26,8 @@ LABELS = {
 
 def tables(found: Mapping[str, Any]) -> list[Table]:
     """The tables of what `compare.compared` gives."""
+    if "verdicts" in found:
+        return of_regression(found)
     return of_survey(found) if "generalists" in found else of_pair(found)
 
 
@@ -59,6 +61,40 @@ def of_survey(found: Mapping[str, Any]) -> list[Table]:
         made.append((f"{name}: one training against the sum", together))
     made.append(("two by two: position RMSE [m] by objective and domains trained on", _two_by_two(found["two_by_two"])))
     return [*made, ("probes: R² by linear regression on", _probes(found["probes"]))]
+
+
+def of_regression(found: Mapping[str, Any]) -> list[Table]:
+    """The tables of `regression.regression`: what changed first, what did not as a count, and seconds, which are not judged."""
+    counts = [{"verdict": verdict, "rows": number} for verdict, number in sorted(found["verdicts"].items())]
+    settings = [{"setting": name, "old": old, "new": new} for name, (old, new) in found["settings"].items()]
+    made: list[Table] = [("settings of the track that differ", settings)]
+    for what, title in _CHANGES.items():
+        rows = [row for row in found["rows"] if row["what"] == what and row["verdict"] != "same"]
+        made.append((title, [_changed(row) for row in rows]))
+    seconds = [{**{n: s[n] for n in ("domain", "model")}, **_both_ms(s)} for s in found["seconds"]]
+    return [*made, ("latencies, which depend on what else the machine did: not judged", seconds), ("verdicts", counts)]
+
+
+_CHANGES = {
+    "failure": "fails now and did not",
+    "accuracy": "errors that changed beyond their intervals",
+    "speed": "times over the reference's of the same record that changed beyond their intervals",
+    "size": "sizes that changed",
+    "presence": "in one record only, or not comparable",
+}
+
+
+def _changed(row: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("verdict", "domain", "split", "model", "measure", "at", "old", "new")
+    by = None if row["effect"] is None else {"value": row["effect"], "low": row["low"], "high": row["high"]}
+    return {n: row[n] for n in names} | {
+        "new / old" if row["what"] == "speed" else "new - old": by,
+        "note": row["note"],
+    }
+
+
+def _both_ms(seconds: Mapping[str, Any]) -> dict[str, float]:
+    return {f"{side} [ms]": 1e3 * seconds[side] for side in ("old", "new")}
 
 
 def _names(a: str, b: str) -> tuple[str, str]:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .contracts.registry import domain as domain
     from .datasets import generate as generate
     from .datasets import load as load
+    from .datasets import save as save
     from .datasets import verify as verify
     from .surrogates import train as train
 
@@ -46,7 +47,7 @@ _FROM = {
         *("check_model", "track"),
     ],
     "contracts.registry": ["domain"],
-    "datasets": ["generate", "load", "verify"],
+    "datasets": ["generate", "load", "save", "verify"],
     "surrogates": ["train"],
     "bench.verbs": ["score", "speed", "validate"],
     "bench.run": ["run"],
@@ -76,6 +77,7 @@ __all__ = [
     "load",
     "report",
     "run",
+    "save",
     "score",
     "speed",
     "track",

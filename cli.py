@@ -256,7 +256,10 @@ def _score(verbs: Any) -> None:
     example = "hedgefox score linear persistence weights/linear --data data/fluid --out scores"
     made = _verb(verbs, "score", "accuracy, per trajectory and frame", example, do_score)
     made.add_argument(
-        "models", nargs="+", metavar="MODEL|WEIGHTS", help="a name, 'reference', a rung, or a folder of weights"
+        "models",
+        nargs="+",
+        metavar="MODEL|WEIGHTS|FILE",
+        help="a name, 'reference', a rung, a folder of weights or of predictions, or a Python file of your own",
     )
     _folder(made, "--data", "the folder DIR/DOMAIN that generate wrote")
     _folder(made, "--out", "record.json and curves.parquet go here")
@@ -282,7 +285,8 @@ def do_score(args: argparse.Namespace) -> Answer:
 def _speed(verbs: Any) -> None:
     example = "hedgefox speed persistence linear --domain fluid --out speed"
     made = _verb(verbs, "speed", "latency, throughput and memory, beside the reference simulator", example, do_speed)
-    made.add_argument("models", nargs="+", metavar="MODEL|WEIGHTS", help="a name, a rung, or a folder of weights")
+    what = "a name, a rung, a folder of weights, or a Python file of your own"
+    made.add_argument("models", nargs="+", metavar="MODEL|WEIGHTS|FILE", help=what)
     made.add_argument("--domain", metavar="D", help="default: that of the weights, if it is one")
     made.add_argument("--track", default="quick", metavar="T", help="sets sizes and timing effort (default: quick)")
     _folder(made, "--out", "record.json goes here")

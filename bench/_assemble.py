@@ -65,7 +65,7 @@ def write_record(
             for d in domains
         ],
         contestants=[
-            {"domain": name, "seed": c.seed, "card": c.model.card.to_dict()}
+            {"domain": name, "seed": c.seed, "card": c.model.card.to_dict(), **c.about}
             for name, found in contestants.items()
             for c in found
         ],

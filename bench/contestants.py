@@ -1,4 +1,4 @@
-"""Who competes on a domain: the reference, its ladder, and every surrogate that knows the kind of physics."""
+"""Who competes on a domain: the reference, its ladder, every surrogate that knows the kind of physics, and what users enter."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from ..contracts import Domain, MisuseError, Model, Recipe, Track, registry
 from ..contracts.card import knows
+from . import entry, predictions
 
 REFERENCE = "reference"
 """Name under which the reference simulator is asked for."""
@@ -20,6 +21,12 @@ class Contestant:
 
     model: Model
     seed: int | None = None
+    source: Path | None = None
+    """The user's own file that it was built from, if it was."""
+    source_sha256: str | None = None
+    """SHA-256 of that file's bytes."""
+    exempt: tuple[str, ...] = ()
+    """Checks of `check_model` that the file leaves out."""
 
     @property
     def name(self) -> str:
@@ -30,6 +37,12 @@ class Contestant:
     def key(self) -> str:
         """Name and seed, unique within a domain."""
         return self.name if self.seed is None else f"{self.name}#{self.seed}"
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """What a record says of where it came from, beside its card."""
+        file = {} if self.source_sha256 is None else {"source_sha256": self.source_sha256}
+        return file | ({"predictions": True} if isinstance(self.model, predictions.Predictions) else {})
 
 
 def surrogate_names(domain: str, track: Track | None = None) -> list[str]:
@@ -56,12 +69,19 @@ def spread(names: list[str], number: int) -> list[str]:
 
 
 def resolve(spec: str, domain: Domain, recipe: Recipe, *, size: str, device: str, seed: int = 0) -> Contestant:
-    """A contestant from what a user typed: "reference", a rung of the ladder, a surrogate that needs no training, a folder.
+    """A contestant from what a user typed: "reference", a rung of the ladder, a surrogate that needs no training, a folder of
+    weights or of predictions, a Python file of the user's own.
 
-    Raises MisuseError naming what exists, or saying that the model must be trained first.
+    Raises MisuseError naming what exists, saying that the model must be trained first, or what is wrong with the file.
     """
+    if spec.endswith(".py"):
+        return _entered(Path(spec), domain, recipe, size, device, seed)
     if spec == REFERENCE or spec == domain.reference(recipe, device).card.name:
         return Contestant(domain.reference(recipe, device))
+    if Path(spec).is_dir() and predictions.is_predictions(Path(spec)):
+        foretold = predictions.load(Path(spec), domain.name)
+        _require_new_name(spec, foretold.card.name, domain, recipe, device)
+        return Contestant(foretold, foretold.card.seed)
     if Path(spec).is_dir():
         model = _surrogates().load(Path(spec), device)
         return Contestant(model, model.card.seed)
@@ -72,11 +92,28 @@ def resolve(spec: str, domain: Domain, recipe: Recipe, *, size: str, device: str
     if spec not in known:
         choices = ", ".join([REFERENCE, *ladder, *known])
         raise MisuseError(
-            f"unknown model {spec!r} for {domain.name}; one of {choices}, or a folder of weights, is right"
+            f"unknown model {spec!r} for {domain.name}; one of {choices}, a folder of weights or a Python file is right"
         )
     if _surrogates().trainable(spec):
         raise MisuseError(f"model {spec!r} must be trained first; give the folder that `hedgefox train` wrote")
     return Contestant(_surrogates().create(spec, domain.name, size=size, seed=seed))
+
+
+def _entered(path: Path, domain: Domain, recipe: Recipe, size: str, device: str, seed: int) -> Contestant:
+    """A contestant from a user's own file."""
+    made = entry.load(path, domain.name, size=size, device=device, seed=seed)
+    card = made.model.card
+    _require_new_name(path, card.name, domain, recipe, device)
+    return Contestant(made.model, card.seed, path, made.source_sha256, made.exempt)
+
+
+def _require_new_name(origin: str | Path, name: str, domain: Domain, recipe: Recipe, device: str) -> None:
+    """Two contestants of one name could not be told apart on a board."""
+    taken = {REFERENCE, domain.reference(recipe, device).card.name, *domain.ladder(recipe, device)}
+    if name in taken or name in surrogate_names(domain.name):
+        raise MisuseError(
+            f"{origin}: its card is named {name!r}, as a contestant of hedgefox is; change the card's name"
+        )
 
 
 def _surrogates() -> Any:

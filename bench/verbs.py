@@ -14,8 +14,10 @@ from ..contracts import Domain, MisuseError, Model, PhysicsCheck, Recipe, Track,
 from ..contracts import track as track_named
 from . import environment
 from ._assemble import failure, failures_of, write_record
+from .admission import films_on_the_spot, require_admissible
 from .clock import Effort
 from .contestants import REFERENCE, Contestant, resolve
+from .predictions import Predictions
 from .score import Score, prepare, score_case
 from .speed import speed_case
 
@@ -37,10 +39,12 @@ def score(
 ) -> dict[str, Any]:
     """Score models on one domain's data; returns the record, and writes it with its curves into `out` when given.
 
-    A model is a Model, a folder of weights, the name of a surrogate that needs no training, a rung of the ladder, or
-    "reference". Domain and track default to those of the data; `splits` to all but train and valid.
+    A model is a Model, a folder of weights or of predictions, a Python file of your own, the name of a surrogate that needs no
+    training, a rung of the ladder, or "reference". Domain and track default to those of the data; `splits` to all but train and
+    valid. A model from a file is checked first (bench/admission.py).
 
-    Raises MisuseError for an unknown model, split or device, and for data that are not a data set.
+    Raises MisuseError for an unknown model, split or device, and for data that are not a data set; CheckFailed when a model from
+    a file breaks the contract of a model.
     """
     from ..datasets import load, manifest_hash
 
@@ -55,6 +59,10 @@ def score(
     recipe = kind.recipe(chosen_track.size)
     who = _contestants(models, kind, recipe, chosen_track, environment.require_device(device))
     chosen = _splits(config, splits)
+    for foretold in (c.model for c in who if isinstance(c.model, Predictions)):
+        foretold.require_splits(chosen)
+    # Films to check on, of the split with the most scenes: one alone proves little.
+    _check(who, recipe, lambda: load(folder, max(chosen, key=config["trajectories"].__getitem__), device))
     started, scores = time.perf_counter(), list[Score]()
     for k, split in enumerate(chosen):
         case = prepare(kind, split, load(folder, split, device), recipe, device=device)
@@ -84,14 +92,17 @@ def speed(
 ) -> dict[str, Any]:
     """Time models and the reference on one domain; returns the record, and writes it into `out` when given.
 
-    Models as for `score`; the domain defaults to the one that a folder of weights was trained on. Starts are the first
-    scenes of the split `test`.
+    Models as for `score`, but no predictions; the domain defaults to the one that a folder of weights was trained on. Starts are
+    the first scenes of the split `test`. Raises as `score` does.
     """
     kind = registry.domain(_domain_of(models) if domain is None else domain)
     chosen_track = _track(track)
     recipe = kind.recipe(chosen_track.size)
     wanted = [REFERENCE, *(m for m in models if m != REFERENCE)]
     who = _contestants(wanted, kind, recipe, chosen_track, environment.require_device(device))
+    for each in who:
+        _require_timeable(each)
+    _check(who, recipe, lambda: films_on_the_spot(kind, recipe, chosen_track.root_seed, device))
     started = time.perf_counter()
     entries, failed = speed_case(
         _starts(kind, recipe, chosen_track, device),
@@ -204,6 +215,22 @@ def _contestants(
         if keys.count(key) > 1:
             raise MisuseError(f"model {key!r} was given twice; give each once")
     return found
+
+
+def _check(who: Sequence[Contestant], recipe: Recipe, films: Callable[[], Trajectory]) -> None:
+    """Check what comes from a user's own file, on films that are asked for when there is something to check."""
+    entered = [each for each in who if each.source is not None]
+    film = films() if entered else None
+    for each in entered:
+        assert film is not None
+        require_admissible(each, film, recipe)
+
+
+def _require_timeable(contestant: Contestant) -> None:
+    if isinstance(contestant.model, Predictions):
+        raise MisuseError(
+            f"{contestant.model.folder} holds predictions and no model: there is nothing to time; score it instead"
+        )
 
 
 def _domain_of(models: Sequence[str | Path | Model]) -> str:

@@ -24,8 +24,8 @@ def check_model(model: Model, film: Trajectory, *, n_frames: int = 2, exempt: tu
     before it are the past. Its script must cover the past and `n_frames` more. `exempt` names checks to leave out, such
     as "node_order" for a Gauss-Seidel solver.
 
-    Raises CheckFailed with the name of the first check that does not hold and by how much, MisuseError when the film
-    cannot serve.
+    Raises CheckFailed (a ContractBroken) with the name of the first check that does not hold and by how much, MisuseError
+    when the film cannot serve. What the model itself raises passes through.
     """
     history = model.card.history
     if film.n_frames < history + 1:
@@ -42,6 +42,14 @@ def check_model(model: Model, film: Trajectory, *, n_frames: int = 2, exempt: tu
     return held
 
 
+class ContractBroken(CheckFailed):
+    """A check of `check_model` that did not hold, and which."""
+
+    def __init__(self, model: str, check: str, why: str) -> None:
+        super().__init__(f"{model} fails the check {check!r}: {why}")
+        self.check = check
+
+
 class _Case:
     """A model, the past it is given, and its plain answer."""
 
@@ -55,7 +63,7 @@ class _Case:
 
     def require(self, name: str, holds: bool, why: str) -> None:
         if not holds:
-            raise CheckFailed(f"{self.model.card.name} fails the check {name!r}: {why}")
+            raise ContractBroken(self.model.card.name, name, why)
 
     def require_same(self, name: str, got: Trajectory, expected: Trajectory, tolerance: float = TOLERANCE) -> None:
         """One frame equal within the tolerance; later frames of a chaotic film may part."""
@@ -79,6 +87,7 @@ def own_copy(past: Trajectory) -> Trajectory:
 
 def _shape(case: _Case) -> None:
     answer, past = case.answer, case.past
+    case.require("shape", isinstance(answer, Trajectory), f"rollout returned a {type(answer).__name__}, no Trajectory")
     case.require("shape", answer.n_frames == case.n_frames, f"{answer.n_frames} frames for {case.n_frames} asked")
     case.require("shape", answer.scene.n_nodes == past.scene.n_nodes, "the answer has another number of nodes")
     left, right = past.scene.script.n_frames - past.n_frames, answer.scene.script.n_frames

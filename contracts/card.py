@@ -46,11 +46,20 @@ class ModelCard:
     """Training seed; None when nothing is drawn."""
     training_data: str | None = None
     """SHA-256 of the manifest it was trained on."""
+    learned: tuple[str, ...] = ()
+    """Domains that it was trained on; empty where nothing was, and on cards of before this was noted. Of other domains that a
+    training was given, it measured units alone."""
+    shots: Mapping[str, int] = field(default_factory=dict)
+    """By domain, how many training trajectories it saw where those were only some, after or without learning others."""
     training_steps: int = 0
     training_device_seconds: float = 0.0
     """Device time that training took [s]; on a CPU, core-seconds."""
     oracle: bool = False
     """True when it uses parameters that the split hides."""
+    size_of: str = ""
+    """Of a model that is another in a different size: that one's name; empty for the model itself."""
+    equal: str = ""
+    """What such a model has equal to the one that it is a size of: "data" (as many steps) or "compute" (as long a training)."""
     collapsed: bool = False
     """True when its latents collapsed in training: it is kept off the board."""
     health: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -74,7 +83,8 @@ class ModelCard:
         """Plain data for JSON."""
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         health = {domain: dict(figures) for domain, figures in self.health.items()}
-        return plain | {"domains": list(self.domains), "health": health}
+        listed = {"domains": list(self.domains), "learned": list(self.learned)}
+        return {**plain, **listed, "shots": {**self.shots}, "health": health}
 
     @staticmethod
     def from_dict(data: dict[str, Any]) -> ModelCard:
@@ -84,6 +94,7 @@ class ModelCard:
         if unknown:
             raise MisuseError(f"model card has unknown field {unknown[0]!r}; known are {', '.join(sorted(known))}")
         try:
-            return ModelCard(**{**data, "domains": tuple(data["domains"])})
+            lists = {name: tuple(data[name]) for name in ("domains", "learned") if name == "domains" or name in data}
+            return ModelCard(**{**data, **lists})
         except (TypeError, KeyError) as error:
             raise MisuseError(f"model card is incomplete: {error}") from error

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from .errors import MisuseError
 
@@ -45,6 +46,18 @@ class Track:
     """When not empty, the full names of all learned models and baselines that compete; `variants` then adds none."""
     without: tuple[str, ...] = ()
     """Models that would compete under their plain names, and do not on this track."""
+
+
+def track_of(plain: Mapping[str, Any]) -> Track:
+    """A track from plain data, as records hold it; raises MisuseError for a field that is unknown or missing."""
+    kept = {f.name: plain[f.name] for f in dataclasses.fields(Track) if f.name in plain}
+    unknown = sorted(set(plain) - set(kept))
+    if unknown:
+        raise MisuseError(f"a track has no field {unknown[0]!r}; known are {', '.join(f.name for f in dataclasses.fields(Track))}")
+    try:
+        return Track(**{name: tuple(v) if isinstance(v, list) else v for name, v in kept.items()})
+    except TypeError as error:
+        raise MisuseError(f"a track is incomplete: {error}") from error
 
 
 def smoke() -> Track:
@@ -114,19 +127,24 @@ def hour() -> Track:
     )
 
 
-def _ablation(question: str, *variants: str) -> Track:
-    """One question about the generalist: jepa and its variants, trained as on `quick`, beside the baselines, in distribution."""
+def _small(name: str, models: tuple[str, ...]) -> Track:
+    """Some models, trained as on `quick`, beside the baselines, in distribution."""
     asked = quick()
     return dataclasses.replace(
         asked,
-        name=f"ablate-{question}",
+        name=name,
         trajectories={split: asked.trajectories[split] for split in ("train", "valid", "test")},
-        only=(*BASELINES, "jepa", *(f"jepa-{v}" for v in variants)),
+        only=(*BASELINES, *models),
         without=(),
         timed_rungs=1,
         floor_scenes=0,
         stage_budget={},
     )
+
+
+def _ablation(question: str, *variants: str) -> Track:
+    """One question about the generalist: jepa and its variants."""
+    return _small(f"ablate-{question}", ("jepa", *(f"jepa-{v}" for v in variants)))
 
 
 ABLATIONS: Mapping[str, tuple[str, ...]] = {
@@ -139,10 +157,45 @@ ABLATIONS: Mapping[str, tuple[str, ...]] = {
 """What each ablation track varies: what passes between tokens in the predictor, their number, masking, what keeps latents from
 collapsing, and the capacity of the read-out."""
 
+SIZES: Mapping[str, tuple[int, ...]] = {
+    "jepa": (16, 32, 96),
+    "particle_gnn": (16, 64),
+    "mesh_gnn": (16, 64),
+    "rigid_gnn": (16, 64),
+}
+"""Widths in which a model competes on `sizes` beside its own."""
+
+
+def sizes() -> Track:
+    """Error against parameters: the generalist and every specialist in several widths, at equal data and at equal compute.
+
+    Half of the steps of `quick`, for all, so that 22 trainings take about eight minutes on 2 quiet cores.
+    """
+    others = [f"{name}-width_{w}{at}" for name, widths in SIZES.items() for w in widths for at in ("", "_timed")]
+    less = {"training_steps": 750, "timing_samples": 3, "timing_batches": (1,)}
+    return dataclasses.replace(_small("sizes", (*SIZES, *others)), **less)  # type: ignore[arg-type]
+
+
+SUBSETS = ("only", "without", "few", "scratch")
+
+
+def transfer() -> Track:
+    """What learning one kind of physics is worth to another: the generalist trained on every subset of three domains, scored on
+    all; shown a few trajectories of the one that it did not learn; and shown those few alone.
+
+    Speed is no question here: timing is a single call, so that no contestant is without a figure.
+    """
+    subsets = [f"jepa-{how}_{domain}" for how in SUBSETS for domain in ("cloth", "fluid", "rigid")]
+    once = {"timing_samples": 1, "timing_sample_seconds": 0.0, "timing_batches": (1,)}
+    return dataclasses.replace(_small("transfer", ("jepa", *subsets)), **once)  # type: ignore[arg-type]
+
+
 TRACKS: Mapping[str, Callable[[], Track]] = {
     "smoke": smoke,
     "quick": quick,
     "hour": hour,
+    "sizes": sizes,
+    "transfer": transfer,
     **{f"ablate-{question}": functools.partial(_ablation, question, *names) for question, names in ABLATIONS.items()},
 }
 

@@ -59,6 +59,13 @@ class Settings:
     share: float = 0.15
     """Steps of the first stage, as a share of the track's training steps."""
     readout_share: float = 0.15
+    effort: float = 1.0
+    """Steps of both stages over those that the shares make."""
+    learn: tuple[str, ...] = ()
+    """Domains whose training data are learned; empty for all of the run, or for none where there are `few`."""
+    few: tuple[str, ...] = ()
+    """Domains that are learned afterwards, by themselves, from `shots` training trajectories each."""
+    shots: int = 0
     read_times: int = 3
     """Times of a rollout that a step of fitting the read-out asks about."""
     read_nodes: int = 48
@@ -110,4 +117,9 @@ def checked(settings: Settings) -> Settings:
     unknown = sorted(set(settings.readout_told) - set(TOLD))
     if unknown:
         raise MisuseError(f"readout_told has {unknown[0]!r}; some of {', '.join(TOLD)} are right")
+    if bool(settings.few) != bool(settings.shots):
+        raise MisuseError(f"few is {settings.few} and shots {settings.shots}; both or neither are right")
+    twice = sorted(set(settings.learn) & set(settings.few))
+    if twice:
+        raise MisuseError(f"{twice[0]} is in learn and in few; one of the two is right")
     return settings

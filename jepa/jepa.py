@@ -10,6 +10,9 @@ and bodies before.
 The same backbone trained on positions end to end, or on one domain alone, and one whose encoder stays as drawn, are variants:
 presets, not other code. So are the ablations.
 
+Sizes are variants as well: other widths, at as many steps, or at as long a training ("timed"). So are the subsets of the domains
+that one of them learns, to see what the others gain (_lessons.py).
+
 Good values: see `preset`; figures in results/LOG.md. Fails where detail finer than the supernodes decides: thin jets, first
 contacts of small bodies.
 """
@@ -17,15 +20,16 @@ contacts of small bodies.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import torch
 
 from ..contracts import ModelCard
-from ..surrogates._base import Run, Setting, Variant, configured, kind_of
+from ..surrogates._base import Run, Setting, Variant, configured, in_width, kind_of, manifest_of, steps_of
 from ..surrogates._symmetry import with_images
 from ..surrogates._training import Plan, fit
+from ._lessons import Lesson, learned, lessons
 from ._model import Jepa
 from ._settings import Settings, checked, preset
 from ._units import parameter_names
@@ -35,6 +39,23 @@ from .stages import LatentStage, ReadingStage, health_of
 KIND = "generalist"
 DOMAINS = ("*",)
 SCOPE = "all"
+PLAIN = ("cloth", "fluid", "rigid")
+"""The domains that variants learn subsets of."""
+SHOTS = 8
+"""Trajectories of a domain that was not learned."""
+
+
+def _subsets() -> Iterator[tuple[str, Variant]]:
+    """Variants that learn some of the domains, and are told of the others their units alone."""
+    for one in PLAIN:
+        others = tuple(d for d in PLAIN if d != one)
+        few: dict[str, Setting] = {"few": (one,), "shots": SHOTS}
+        yield f"only_{one}", Variant({"learn": (one,)}, None, f"learns {one}; told the units of the others")
+        yield f"without_{one}", Variant({"learn": others}, None, f"learns all but {one}; told its units")
+        yield f"few_{one}", Variant({"learn": others, **few}, None, f"learns all but {one}, then {SHOTS} films of it")
+        yield f"scratch_{one}", Variant(few, None, f"control: the same {SHOTS} films of {one}, and nothing before")
+
+
 VARIANTS: Mapping[str, Variant] = {
     "specialist": Variant({}, "each", "latent loss, one domain at a time"),
     "supervised": Variant({"objective": "state"}, None, "state loss: positions, end to end"),
@@ -54,6 +75,12 @@ VARIANTS: Mapping[str, Variant] = {
         {"readout_width": 128, "readout_looks": 4}, None, "a read-out of 128 channels and four looks"
     ),
     "timed_readout": Variant({"readout_told": ("start", "time")}, None, "the read-out knows the time as well"),
+    # Core-seconds a step, median of both stages together: 0.62 at width 16, 0.70 at 32, 0.90 at 64, 1.13 at 96, all in turn on one
+    # torch thread of a busy machine; encoding what is seen does not depend on the width.
+    **in_width(16, 64, "36 k", 1.45, readout_width=16),
+    **in_width(32, 64, "133 k", 1.29, readout_width=32),
+    **in_width(96, 64, "1.12 M", 0.79, readout_width=96),
+    **dict(_subsets()),
 }
 
 
@@ -67,7 +94,7 @@ def build(domain: str, *, size: str = "s", seed: int = 0, **settings: Setting) -
         chosen = dataclasses.replace(chosen, domains=tuple(domain.split("+")))
     card = ModelCard(
         "jepa",
-        kind_of(domain),
+        kind_of("+".join(learned(chosen))),
         objective_of(chosen),
         "Adam",
         "token transformer: supernode encoder, leaping predictor, query read-out",
@@ -93,17 +120,20 @@ def objective_of(settings: Settings) -> str:
 
 
 def train(run: Run, **settings: Setting) -> Jepa:
-    """Train in two stages; `settings` override those of the track's size. The card says how sound the latents are."""
+    """Train in two stages; `settings` override those of the track's size. The card says how sound the latents are.
+
+    Raises MisuseError when the run lacks a domain that the settings name.
+    """
     films = {name: with_images(data.train) for name, data in run.domains.items()}
     known: dict[str, Any] = {
         "domains": tuple(films),
         "parameters": parameter_names({n: d.train for n, d in run.domains.items()}),
     }
     model = build(run.domain, size=run.track.size, seed=run.seed, **{**known, **settings})
+    taught = lessons(model.set, run)
     model = fitting(model, min(film.n_frames for film in films.values()), run).to(run.device)
     model.units.measure(films, model.set.history)
-    domains = {name: dataclasses.replace(data, train=films[name]) for name, data in run.domains.items()}
-    learn(model, dataclasses.replace(run, domains=domains))
+    learn(model, taught)
     return model
 
 
@@ -120,30 +150,51 @@ def fitting(model: Jepa, frames: int, run: Run) -> Jepa:
     return build(run.domain, size=run.track.size, seed=run.seed, **{**model.settings, **reach})
 
 
-def learn(model: Jepa, run: Run) -> None:
-    """Both stages, each with a checkpoint of its own, and what they cost."""
-    s, steps = model.set, run.track.training_steps
+def learn(model: Jepa, taught: list[Lesson]) -> None:
+    """One lesson after the other, and what they made and cost on the card."""
+    s, cards = model.set, [both_stages(model, lesson) for lesson in taught]
+    health = {d: health_of(model, data.valid) for lesson in taught for d, data in lesson.run.domains.items()}
+    manifests = {d: data.manifest for lesson in taught for d, data in lesson.run.domains.items()}
+    model.card = dataclasses.replace(
+        cards[-1][1],
+        learned=tuple(sorted(health)),
+        shots=dict.fromkeys(s.few, s.shots),
+        training_data=manifest_of(manifests),
+        training_steps=sum(first.training_steps for first, _ in cards),
+        training_device_seconds=sum(c.training_device_seconds for pair in cards for c in pair),
+        health={d: h.to_dict() for d, h in health.items()},
+        # A state loss asks nothing of the latents by themselves; and what was learned before the last lesson may be forgotten.
+        collapsed=s.objective == "latent" and any(health[d].collapsed for d in taught[-1].run.domains),
+        notes="; ".join(noted(lesson, *pair) for lesson, pair in zip(taught, cards, strict=True)) + untold(s, health),
+        baseline="persistence, and a share of free flight that the read-out gives each node",
+    )
+
+
+def both_stages(model: Jepa, lesson: Lesson) -> tuple[ModelCard, ModelCard]:
+    """Both stages of a lesson, each with a checkpoint of its own, and the cards after them."""
+    s, track = model.set, lesson.run.track
     first: LatentStage | ReadingStage = (
         LatentStage(model) if s.objective == "latent" else ReadingStage(model, frozen=False)
     )
-    second = ReadingStage(model, frozen=True)
-    rates = (s.share, s.learning_rate), (s.readout_share, s.readout_rate)
-    plans = [Plan(max(1, round(share * steps)), s.batch_size, rate, judged=False) for share, rate in rates]
     cards = []
-    for name, stage, plan in (
-        ("first", first, plans[0]),
-        ("readout", second, dataclasses.replace(plans[1], judged=True)),
+    for name, stage, share, rate in (
+        ("first", first, s.share, s.learning_rate),
+        ("readout", ReadingStage(model, frozen=True), s.readout_share, s.readout_rate),
     ):
-        fit(stage, dataclasses.replace(run, out=run.out / name), plan)
+        judged = lesson.judged and name == "readout"
+        plan = Plan(steps_of(track, s.effort * share), s.batch_size, rate, judged=judged)
+        fit(stage, dataclasses.replace(lesson.run, out=lesson.run.out / lesson.folder(name)), plan)
         cards.append(stage.card)
-    health = {d: health_of(model, data.valid) for d, data in run.domains.items()}
-    model.card = dataclasses.replace(
-        cards[1],
-        training_steps=cards[0].training_steps,
-        training_device_seconds=sum(c.training_device_seconds for c in cards),
-        health={d: h.to_dict() for d, h in health.items()},
-        # A state loss asks nothing of the latents by themselves.
-        collapsed=s.objective == "latent" and any(h.collapsed for h in health.values()),
-        notes=f"{plans[0].steps} steps, then {plans[1].steps} of the read-out: {cards[1].notes}",
-        baseline="persistence, and a share of free flight that the read-out gives each node",
-    )
+    return cards[0], cards[1]
+
+
+def noted(lesson: Lesson, first: ModelCard, readout: ModelCard) -> str:
+    """What a lesson was, in words."""
+    of = f"{lesson.name} of {lesson.run.domain}: " if lesson.name else ""
+    return f"{of}{first.training_steps} steps, then {readout.training_steps} of the read-out: {readout.notes}"
+
+
+def untold(settings: Settings, taught: Collection[str]) -> str:
+    """Of which domains a jepa knows the units alone, in words."""
+    rest = [d for d in settings.domains if d not in taught]
+    return f"; of {' and '.join(rest)} the units alone, from their training data" if rest else ""

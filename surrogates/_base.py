@@ -105,6 +105,26 @@ class Variant:
     """"each" when it is trained on one domain at a time, "all" on all at once; None for as its file says."""
     note: str = ""
     """What it is for, in a line."""
+    equal: str = ""
+    """Of a variant that is the plain model in another size, what it has equal: "data" (as many steps) or "compute"."""
+
+
+def in_width(width: int, base: int, parameters: str, effort: float, **more: Setting) -> dict[str, Variant]:
+    """A model in another width, once with as many steps as in its own and once with as long a training.
+
+    `effort` is its own core-seconds a step over that of this width, one torch thread; `parameters` says how many it has.
+    """
+    size = {"width": width, **more}
+    what = f"width {width} and not {base}, {parameters} parameters"
+    return {
+        f"width_{width}": Variant(size, None, f"{what}, as many steps", "data"),
+        f"width_{width}_timed": Variant({**size, "effort": effort}, None, f"{what}, {effort} as many steps", "compute"),
+    }
+
+
+def steps_of(track: Track, effort: float) -> int:
+    """Training steps of a model whose effort is so many times the track's; at least one."""
+    return max(1, round(effort * track.training_steps))
 
 
 @dataclass(frozen=True)
@@ -153,6 +173,7 @@ class Run:
             model.card,
             seed=self.seed,
             training_data=manifest_of({name: data.manifest for name, data in self.domains.items()}),
+            learned=tuple(self.domains),
             training_steps=steps,
             training_device_seconds=seconds,
         )

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..contracts import MisuseError, ModelCard, Scene, Trajectory
-from ._base import Learner, Run, State, as_settings, require_dim
+from ._base import Learner, Run, State, as_settings, require_dim, steps_of
 from ._features import History, free_moments
 from ._material import spread, standardised
 from ._one_step import OneStep, OneStepSettings, Scales, scales
@@ -29,6 +29,8 @@ class SpecialistSettings(OneStepSettings):
     dim: int = 2
     parameters: tuple[str, ...] = ()
     """Material parameters read, by name; training takes those of the data."""
+    effort: float = 1.0
+    """Training steps over the track's."""
 
 
 def width_and_steps(name: str, size: str) -> tuple[int, int]:
@@ -131,7 +133,7 @@ def require_velocity(name: str, settings: OneStepSettings) -> None:
 
 
 def learn(model: Specialist[Any], run: Run, film: Trajectory) -> None:
-    """Measure a film and train on its windows for the track's number of steps."""
+    """Measure a film and train on its windows for the track's number of steps, times the effort."""
     model.measure(film)
-    plan = Plan(run.track.training_steps, int(model.settings["batch_size"]), float(model.settings["learning_rate"]))  # type: ignore[arg-type]
-    fit(model, run, plan)
+    batch, rate, effort = (float(model.settings[n]) for n in ("batch_size", "learning_rate", "effort"))  # type: ignore[arg-type]
+    fit(model, run, Plan(steps_of(run.track, effort), int(batch), rate))

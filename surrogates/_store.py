@@ -48,8 +48,10 @@ def create(name: str, domain: str, *, size: str, seed: int, **settings: Setting)
 
 
 def _named(model: Surrogate[Any], name: str) -> Surrogate[Any]:
-    """The model with its full name on its card: its file knows only its own."""
-    model.card = dataclasses.replace(model.card, name=name)
+    """The model with its full name on its card, and what it is a size of: its file knows only its own."""
+    equal = variant(name).equal
+    size_of = name.partition("-")[0] if equal else ""
+    model.card = dataclasses.replace(model.card, name=name, size_of=size_of, equal=equal)
     return model
 
 

@@ -15,6 +15,7 @@ message_passing_steps · radius, and in scenes much deeper than those it was tra
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ import torch
 from torch import Tensor
 
 from ..contracts import ModelCard, Scene, Script
-from ._base import Run, Setting, configured
+from ._base import Run, Setting, Variant, configured, in_width
 from ._features import (
     History,
     box_displacement,
@@ -39,6 +40,8 @@ from ._symmetry import with_images
 
 KIND = "specialist"
 DOMAINS = ("fluid",)
+# Core-milliseconds a step of size s, medians: 26, 34 and 63 at widths 16, 32 and 64, in turn on one torch thread of a busy machine.
+VARIANTS: Mapping[str, Variant] = in_width(16, 32, "7.2 k", 1.32) | in_width(64, 32, "102 k", 0.54)
 
 
 @dataclass(frozen=True)

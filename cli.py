@@ -56,9 +56,11 @@ def parser() -> argparse.ArgumentParser:
         _score,
         _speed,
         _run,
+        _round,
         _leaderboard,
         _compare,
         _report,
+        _explain,
         _validate,
     ):
         add(verbs)
@@ -353,8 +355,6 @@ def _run(verbs: Any) -> None:
 
 def do_run(args: argparse.Namespace) -> Answer:
     """Run everything; shows the board, the time of each stage beside its budget, and where the report is."""
-    from .bench import leaderboard
-    from .bench import record as records
     from .bench.run import run
 
     with progress_bar(args.watched) as tell:
@@ -362,6 +362,14 @@ def do_run(args: argparse.Namespace) -> Answer:
             args.track, args.out, domains=args.domain, device=args.device, progress=tell,
             seeds=args.seed, timed=not args.no_speed,
         )  # fmt: skip
+    return _finished(folder)
+
+
+def _finished(folder: Path) -> Answer:
+    """What a run or a round left: its board, the time of each stage, failures, the report."""
+    from .bench import leaderboard
+    from .bench import record as records
+
     made = records.read(folder)
     page = folder / "report" / "index.html"
 
@@ -375,6 +383,37 @@ def do_run(args: argparse.Namespace) -> Answer:
 
     data = {"out": str(folder), "report": str(page), "stages": made["stages"], "failures": made["failures"]}
     return Answer(data | {"rows": leaderboard.rows(folder)}, show, holds=not made["failures"])
+
+
+def _round(verbs: Any) -> None:
+    what = "a sealed round: what runs trained, and models of your own, on states made from the hashes of all that entered"
+    example = "hedgefox round runs/seed-0 runs/seed-1 ./my_model.py --out runs/round\n  hedgefox round --check runs/round"
+    made = _verb(verbs, "round", what, example, do_round)
+    made.add_argument("entries", nargs="*", metavar="RUN|FILE", help="folders of runs with their weights; Python files")
+    made.add_argument("--out", type=Path, metavar="DIR", help="data, record, board and report go here")
+    made.add_argument("--domain", action="append", metavar="D", help="may be repeated; default: those of the runs")
+    made.add_argument("--no-speed", action="store_true", help="measure accuracy alone; other work may go on beside it")
+    made.add_argument("--check", type=Path, metavar="DIR", help="derive the seal of a finished round again; no entries")
+    _device(made)
+
+
+def do_round(args: argparse.Namespace) -> Answer:
+    """Play a round and show its board; or derive a seal again, which holds when it is the record's."""
+    from .bench import record as records
+    from .bench.round import play_round
+    from .bench.seal import checked
+    from .contracts import MisuseError
+
+    if args.check is not None:
+        found = checked(records.read(args.check))
+        return Answer(found, lambda console: show_table(console, as_pairs(found)), holds=found["holds"])
+    if args.out is None:
+        raise MisuseError("a round needs a folder of its own; give one with --out DIR")
+    with progress_bar(args.watched) as tell:
+        folder = play_round(
+            args.entries, args.out, domains=args.domain, device=args.device, progress=tell, timed=not args.no_speed
+        )
+    return _finished(folder)
 
 
 def _leaderboard(verbs: Any) -> None:
@@ -433,6 +472,28 @@ def do_report(args: argparse.Namespace) -> Answer:
 
     page = report(args.folder, args.out)
     return Answer({"report": str(page)}, lambda console: show_lines(console, str(page)))
+
+
+def _explain(verbs: Any) -> None:
+    what = "a figure of the board traced back: its formula, records and samples, and the figure made again from them"
+    made = _verb(verbs, "explain", what, "hedgefox explain fluid/test/jepa/position_rmse_20 results", do_explain)
+    cell = "[TRACK/]DOMAIN/SPLIT/MODEL/COLUMN; a column of `leaderboard --json`, rank, or metrics/NAME@V"
+    made.add_argument("cell", metavar="BOARD_CELL", help=cell)
+    made.add_argument("folder", type=Path, metavar="DIR", help="a folder of records")
+
+
+def do_explain(args: argparse.Namespace) -> Answer:
+    """All that is behind a cell; does not hold when the samples give another figure."""
+    from ._terminal import show_titled
+    from .bench.explain import explain, tables, verdict
+
+    found = explain(args.cell, args.folder)
+
+    def show(console: Any) -> None:
+        show_titled(console, tables(found))
+        show_lines(console, *found["notes"], verdict(found))
+
+    return Answer(found, show, holds=found["agrees"] is not False)
 
 
 def _validate(verbs: Any) -> None:

@@ -45,11 +45,13 @@ def write_record(
     probes: Sequence[Mapping[str, Any]] = (),
     data_seconds: Mapping[str, float] | None = None,
     floors: Mapping[str, Mapping[str, Any] | None] | None = None,
+    round: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Build a record, write it and the curves into `folder` unless that is None, and return it.
 
     Mappings are by domain name; `manifests` lacks the domains whose data were not read from disk, `data_seconds` those of which it
-    is not known what the training data took to simulate, `floors` those whose reference was not held against its refined run.
+    is not known what the training data took to simulate, `floors` those whose reference was not held against its refined run;
+    `round` is the seal of a sealed round and what entered it.
     """
     cards = {(name, c.name): c.model.card.to_dict() for name, found in contestants.items() for c in found}
     timed = with_break_even(with_equal_accuracy(speed, scores, floors), cards, data_seconds or {})
@@ -74,6 +76,7 @@ def write_record(
         probes=list(probes),
         stages=[{"name": n, "seconds": s, "budget": track.stage_budget.get(n)} for n, s in seconds.items()],
         failures=list(failures),
+        round=None if round is None else dict(round),
     )
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)

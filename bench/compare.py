@@ -15,6 +15,7 @@ from . import leaderboard
 from . import record as records
 from ._held import Place
 from .leaderboard import Entry
+from .pool import read_pooled
 from .regression import regression
 
 FACTORS = ("objective", "learning_algorithm", "architecture")
@@ -55,7 +56,7 @@ def compare(a: str, b: str, folder: Path) -> dict[str, Any]:
 
     Raises MisuseError for a model that the records do not hold.
     """
-    read = [records.read(path) for path in records.find(folder)]
+    read = read_pooled(folder)
     cards = {c["card"]["name"]: c["card"] for r in read for c in r["contestants"]}
     for name in (a, b):
         if name not in cards:
@@ -139,7 +140,7 @@ def survey(folder: Path) -> dict[str, Any]:
 
     Raises MisuseError when the records hold no generalist.
     """
-    read = [records.read(path) for path in records.find(folder)]
+    read = read_pooled(folder)
     everyone = held.places(leaderboard.board_of(read))
     who = dict.fromkeys((p[0], n) for p, models in everyone.items() for n, e in models.items() if _is(e, "generalist"))
     if not who:

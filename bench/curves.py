@@ -5,7 +5,7 @@ Columns: domain, split, model, seed (null when nothing is drawn), metric, scene,
 
 from __future__ import annotations
 
-import dataclasses
+import itertools
 import os
 import uuid
 from collections.abc import Sequence
@@ -55,22 +55,48 @@ def _block(score: Score, metric: str, curve: np.ndarray) -> Any:
     return pa.table({n: columns[n] for n in ("domain", "split", "model", "seed", "metric", "scene", "frame", "value")})
 
 
-def read(path: Path) -> list[Score]:
-    """The scores whose curves a file holds (curves only); raises MisuseError for a file that is not such a table."""
+def read(path: Path, **only: str) -> list[Score]:
+    """The scores whose curves a file holds (curves only), or those of one `domain`, `split`, `model`, `metric`.
+
+    Raises MisuseError for a file that is not such a table.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        frame = pq.read_table(path).to_pandas()
-        groups = frame.groupby(["domain", "split", "model", "seed", "metric"], observed=True, dropna=False, sort=False)
-        scores: dict[tuple[Any, ...], Score] = {}
-        for (domain, split, model, seed, metric), part in groups:
-            number = None if np.isnan(seed) else int(seed)
-            key = (domain, split, model, number)
-            kept = scores.setdefault(key, Score(*key))
-            values = np.full((part["frame"].max(), part["scene"].max() + 1), np.nan)
-            values[part["frame"].to_numpy() - 1, part["scene"].to_numpy()] = part["value"].to_numpy()
-            scores[key] = dataclasses.replace(kept, curves={**kept.curves, metric: values})
+        table = pq.read_table(path, filters=[(name, "=", text) for name, text in only.items()] or None)
+        columns = {name: _coded(table[name]) for name in NAMES}
+        seed = table["seed"].to_numpy()
+        numbers = [np.asarray(table[name].to_numpy()) for name in ("scene", "frame", "value")]
     except (pa.ArrowInvalid, KeyError, OSError) as error:
         raise MisuseError(f"{path} is not a table of error curves: {str(error).splitlines()[0]}") from error
+    scores: dict[tuple[Any, ...], Score] = {}
+    for rows in _runs([codes for codes, _ in columns.values()] + [np.nan_to_num(seed, nan=-1)]):
+        domain, split, model, metric = (words[codes[rows.start]] for codes, words in columns.values())
+        number = None if np.isnan(seed[rows.start]) else int(seed[rows.start])
+        key = (domain, split, model, number)
+        scores.setdefault(key, Score(*key)).curves[metric] = _curve(*(n[rows] for n in numbers))
     return list(scores.values())
+
+
+def _coded(column: Any) -> tuple[np.ndarray, list[str]]:
+    """A column of words as numbers, and the words."""
+    held = column.unify_dictionaries().combine_chunks()
+    held = held.chunk(0) if hasattr(held, "chunk") else held
+    return held.indices.to_numpy(), held.dictionary.to_pylist()
+
+
+def _runs(keys: list[np.ndarray]) -> list[slice]:
+    """Slices of rows in which no key changes: the blocks of `write`."""
+    changed = np.zeros(max(len(keys[0]) - 1, 0), dtype=bool)
+    for key in keys:
+        changed |= key[1:] != key[:-1]
+    edges = [0, *(np.flatnonzero(changed) + 1).tolist(), len(keys[0])]
+    return [slice(a, b) for a, b in itertools.pairwise(edges) if b > a]
+
+
+def _curve(scene: np.ndarray, frame: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """A curve (T, B) from its rows."""
+    values = np.full((frame.max(), scene.max() + 1), np.nan)
+    values[frame - 1, scene] = value
+    return values

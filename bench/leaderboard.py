@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ..contracts import SPLITS
-from . import record as records
+from .alike import comparable as alike
+from .alike import timed_alike
+from .pool import read_pooled
+from .seal import sealed, verified
 
 SHOWN = ("1", "5", "20", "50", "last")
 
@@ -33,6 +35,7 @@ FIELDS = (
     "break_even_rollouts",
     "diverged_share",
     "seeds",
+    "round",
     "metrics",
 )
 """The fields of a row, the same for every contestant; what does not apply is None."""
@@ -56,6 +59,10 @@ class Entry:
     speed: Mapping[str, Any] | None
     manifests: Mapping[str, str | None]
     """Hash of the data of each domain of the record."""
+    folders: tuple[str, ...] = ()
+    """Where its records lie; several where training seeds were pooled."""
+    floor: Mapping[str, Any] | None = None
+    """The reference's own error in this domain and split, where it was measured."""
     rank: str = "–"
     """A place, or an interval of places where intervals overlap; "–" for what is not ranked."""
 
@@ -70,8 +77,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 
 def board(folder: Path) -> list[Entry]:
     """As `rows`, with ranks."""
-    read = [records.read(path) for path in records.find(folder)]
-    return board_of(read)
+    return board_of(read_pooled(folder))
 
 
 def board_of(read: Sequence[Mapping[str, Any]]) -> list[Entry]:
@@ -80,30 +86,48 @@ def board_of(read: Sequence[Mapping[str, Any]]) -> list[Entry]:
     The newest record sets what is ranked; rows of other versions are shown and not ranked.
     """
     dated = sorted(read, key=lambda r: r["created"])
-    speeds = {(_timed_alike(r, s["domain"]), s["domain"], s["model"]): s for r in dated for s in reversed(r["speed"])}
+    speeds = {(timed_alike(r, s["domain"]), s["domain"], s["model"]): s for r in dated for s in reversed(r["speed"])}
     entries = [entry for r in dated for entry in _entries(r, speeds)]
-    groups: dict[tuple[str, str, str], list[Entry]] = {}
+    groups: dict[tuple[Any, ...], list[Entry]] = {}
     for entry in entries:
-        groups.setdefault((entry.row["track"], entry.row["domain"], entry.row["split"]), []).append(entry)
-    ordered = sorted(groups, key=lambda k: (k[0], k[1], SPLITS.index(k[2]) if k[2] in SPLITS else len(SPLITS)))
-    return [e for key in ordered for e in _ranked(sorted(groups[key], key=lambda e: error(e.row)))]
+        groups.setdefault(_section(entry), []).append(entry)
+    return [e for key in sorted(groups) for e in _ranked(sorted(groups[key], key=lambda e: error(e.row, e.floor)))]
 
 
-def error(row: Mapping[str, Any]) -> float:
-    """What rows are sorted by: position RMSE at frame 20, at the last frame of a shorter horizon, infinite without any."""
-    held = shown(row)
+def _section(entry: Entry) -> tuple[Any, ...]:
+    """What is shown in one table, in the order of tables: a track, domain and split, sealed rounds first."""
+    row = entry.row
+    split = SPLITS.index(row["split"]) if row["split"] in SPLITS else len(SPLITS)
+    return row["track"], row["domain"], split, row["split"], row["round"] is None
+
+
+def error(row: Mapping[str, Any], floor: Mapping[str, Any] | None = None) -> float:
+    """What rows are sorted by: the value of `shown`, infinite without any."""
+    held = shown(row, floor)
     return math.inf if held is None else float(held["value"])
 
 
-def shown(row: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The estimate behind `error`, with its interval."""
-    found: dict[str, Any] | None = row["position_rmse_20"] or row["position_rmse_last"]
+def shown(row: Mapping[str, Any], floor: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+    """The estimate that rows are sorted and ranked by: position RMSE at frame 20, at the last frame of a shorter horizon.
+
+    Where the reference and its refined run have parted by then, an earlier frame: beyond, pointwise truth is uncertain.
+    """
+    found: dict[str, Any] | None = row[f"position_rmse_{ranked_at(row, floor)}"]
     return found
 
 
-def interval(row: Mapping[str, Any]) -> tuple[float, float, float] | None:
+def ranked_at(row: Mapping[str, Any], floor: Mapping[str, Any] | None = None) -> str:
+    """Name of the frame that rows are ranked by."""
+    usual = "20" if row["position_rmse_20"] else "last"
+    parts_at = None if floor is None else floor["parts_at"]
+    if parts_at is None or (usual == "20" and parts_at > 20):
+        return usual
+    return "5" if parts_at > 5 and row["position_rmse_5"] else "1"
+
+
+def interval(row: Mapping[str, Any], floor: Mapping[str, Any] | None = None) -> tuple[float, float, float] | None:
     """Value, low and high end of the error that a row is ranked by; None without one, or where a single scene gives no ends."""
-    held = shown(row)
+    held = shown(row, floor)
     return None if held is None or held["low"] is None else (held["value"], held["low"], held["high"])
 
 
@@ -114,7 +138,7 @@ def _ranked(entries: Sequence[Entry]) -> list[Entry]:
     spans = {
         id(e): found
         for e in entries
-        if e.comparable == current and e.row["kind"] != "reference" and (found := interval(e.row)) is not None
+        if e.comparable == current and e.row["kind"] != "reference" and (found := interval(e.row, e.floor)) is not None
     }
     for e in entries:
         rank = "–"
@@ -133,12 +157,15 @@ def _entries(record: Mapping[str, Any], speeds: Mapping[tuple[str, str, str], An
     manifests = {d["name"]: d["data_manifest"] for d in record["domains"]}
     own = {(s["domain"], s["model"]): s for s in reversed(record["speed"])}
     made = []
+    # A round whose seal does not follow from what entered it is shown, and ranked with nobody.
+    broken = "" if verified(record) else f"broken seal of {record['created']}: "
     for score in record["scores"]:
         who = (score["domain"], score["model"])
-        key, timed = _comparable(record, score["domain"]), _timed_alike(record, score["domain"])
+        key, timed = broken + alike(record, score["domain"]), timed_alike(record, score["domain"])
         speed = own.get(who) or speeds.get((timed, *who))
         row = _row(record, score, cards[who], speed)
-        made.append(Entry(row, key, timed, record["created"], score, cards[who], speed, manifests))
+        folders, floor = tuple(record.get("folders", ())), _floor(record, score)
+        made.append(Entry(row, key, timed, record["created"], score, cards[who], speed, manifests, folders, floor))
     return made
 
 
@@ -169,24 +196,15 @@ def _row(
         "break_even_rollouts": ((speed or {}).get("break_even") or {}).get("full"),
         "diverged_share": score["diverged_share"],
         "seeds": len(seeds) or None,
+        "round": sealed(record),
         "metrics": others | {"trust_horizon@1": trusted, "speedup_reference@1": ratio},
     }
 
 
-def _comparable(record: Mapping[str, Any], domain: str) -> str:
-    # What the data took to make is not what they are.
-    about = next(d for d in record["domains"] if d["name"] == domain)
-    about = {name: value for name, value in about.items() if name != "training_data_seconds"}
-    metrics = sorted(m["id"] for m in record["metrics"])
-    return json.dumps([record["suite"]["version"], metrics, record["track"], about], sort_keys=True)
-
-
-def _timed_alike(record: Mapping[str, Any], domain: str) -> str:
-    """Equal for records whose timings may stand beside each other's scores: same code, track, generator and machine."""
-    about = next(d for d in record["domains"] if d["name"] == domain)
-    machine = [record["device"], record["environment"]["cpu_model"], record["environment"].get("device_name")]
-    suite = record["suite"]["version"]
-    return json.dumps([suite, record["track"], about["generator_version"], about["recipe"], machine], sort_keys=True)
+def _floor(record: Mapping[str, Any], score: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The floor under a row: measured on the test split, it says nothing of others."""
+    held = next(d for d in record["domains"] if d["name"] == score["domain"]).get("floor")
+    return held if score["split"] == "test" else None
 
 
 HEADINGS = (
@@ -237,15 +255,36 @@ def sections(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
     """The board cut into one table a track, domain and split, by title."""
     tables: dict[str, list[Entry]] = {}
     for e in entries:
-        tables.setdefault(f"{e.row['domain']} · {e.row['split']} · {e.row['track']}", []).append(e)
+        title = f"{e.row['domain']} · {e.row['split']} · {e.row['track']}"
+        tables.setdefault(title if e.row["round"] is None else f"{title} · sealed", []).append(e)
     return tables
+
+
+def caption(entries: Sequence[Entry]) -> str:
+    """What a table's reader must know of its truth: the reference's own error, and beyond which frame nothing is ranked."""
+    floor = next((e.floor for e in entries if e.floor is not None), None)
+    if floor is None:
+        return ""
+    values: Mapping[str, Any] = next((v for m, v in floor["values"].items() if m.startswith("position_rmse@")), {})
+    told = ", ".join(f"{text_of(values[name])} m at frame {name}" for name in ("1", "20", "last") if values.get(name))
+    parted = (
+        "" if floor["parts_at"] is None else f"; they part at frame {floor['parts_at']}, beyond which nothing is ranked"
+    )
+    return f"Floor: the reference differs from its refined run ({floor['solver']}, {floor['scenes']} scenes) by {told}{parted}."
 
 
 def markdown(entries: Sequence[Entry]) -> str:
     """The board as Markdown, a table a domain and split."""
     lines = ["# Leaderboard", "", NOTE]
     for title, part in sections(entries).items():
-        lines += ["", f"## {title}", "", "| " + " | ".join(h for _, h in HEADINGS) + " |", "|" + "---|" * len(HEADINGS)]
+        lines += [
+            "",
+            f"## {title}",
+            "",
+            *([told, ""] if (told := caption(part)) else []),
+            "| " + " | ".join(h for _, h in HEADINGS) + " |",
+            "|" + "---|" * len(HEADINGS),
+        ]
         lines += ["| " + " | ".join(c.replace("|", "\\|") for c in cells(e)) + " |" for e in part]
     return "\n".join(lines) + "\n"
 
@@ -265,7 +304,7 @@ def print_board(entries: Sequence[Entry], console: Any) -> None:
     from rich.text import Text
 
     for title, part in sections(entries).items():
-        table = Table(title=Text(title), title_justify="left")
+        table = Table(title=Text(title), title_justify="left", caption=caption(part) or None, caption_justify="left")
         for name, heading in HEADINGS:
             table.add_column(Text(heading), justify="left" if name in ("model", "kind") else "right")
         for e in part:

@@ -10,6 +10,7 @@ from typing import Any
 
 from . import curves, leaderboard
 from . import record as records
+from .pool import pooled
 from .reduce import mean_defined
 from .summary import POSITION
 
@@ -40,7 +41,7 @@ def report(folder: Path, out: Path | None = None) -> Path:
     """
     found = records.find(folder)
     read = [records.read(path) for path in found]
-    entries = leaderboard.board_of(read)
+    entries = leaderboard.board_of(pooled(list(zip(found, read, strict=True))))
     target = folder / "report" if out is None else out
     charts = [chart for path, r in zip(found, read, strict=True) for chart in _charts(path, r)]
     body = [f"<p class=note>{escape(leaderboard.NOTE)}</p>", *_tables(entries), *charts]

@@ -69,7 +69,7 @@ def run(
         raise MisuseError("a run needs at least one domain; give none to run all")
     for name in (*chosen.variants, *chosen.only, *chosen.without):
         registry.model(name)
-    return _Run(chosen, Path(out), kinds, device, progress or (lambda what, done, total: None), timed).execute()
+    return Pipeline(chosen, Path(out), kinds, device, progress or (lambda what, done, total: None), timed).execute()
 
 
 def _distinct(seeds: Sequence[int]) -> tuple[int, ...]:
@@ -120,8 +120,8 @@ def trainings(track: Track, domains: Sequence[str]) -> list[Training]:
     return [job for *_, job in sorted(jobs, key=lambda entry: entry[:2])]
 
 
-class _Run:
-    """One call of `run`: what it was asked for, and what it has found so far."""
+class Pipeline:
+    """One call of `run`: what it was asked for, and what it has found so far. A round (bench/round.py) fills it otherwise."""
 
     def __init__(
         self, track: Track, out: Path, domains: list[Domain], device: str, tell: Progress, timed: bool = True
@@ -139,14 +139,16 @@ class _Run:
         self.probes: list[dict[str, Any]] = []
         self.speed: list[dict[str, Any]] = []
         self.code = environment.source_hash()
+        self.round: dict[str, Any] | None = None
+        """Of a sealed round: its seal, and what entered it."""
 
     def execute(self) -> Path:
+        """Do all of it; returns the folder."""
         from ..datasets import Workers
 
         self.out.mkdir(parents=True, exist_ok=True)
         with Workers(self.processes()) as workers:
-            self.generate(workers)
-            self.train(workers)
+            self.prepare(workers)
             self.score(workers)
             self.floor(workers)
             self.probe(workers)
@@ -158,6 +160,11 @@ class _Run:
         report(self.out)
         self.seconds["report"] = time.perf_counter() - started
         return self.out
+
+    def prepare(self, workers: Workers) -> None:
+        """Data, and everyone who competes on them."""
+        self.generate(workers)
+        self.train(workers)
 
     def processes(self) -> int:
         """How many simulate, train and score: one a core, but only this one on a GPU, for little work or for what cannot travel."""
@@ -174,12 +181,15 @@ class _Run:
         self.seconds[name] = stage(self.stages, name, {"all": inputs}, lambda: wall).result
 
     def fail(self, stage_name: str, domain: str, error: str, **where: Any) -> None:
+        """Note what went wrong; the others go on."""
         self.failures.append(failure(stage_name, domain, error, **where))
 
     def recipe(self, domain: Domain) -> Recipe:
+        """How large a domain's scenes are on this track."""
         return domain.recipe(self.track.size)
 
     def inputs(self, domain: Domain, **more: Any) -> dict[str, Any]:
+        """What a stage about one domain depends on."""
         from ..datasets import manifest_hash
 
         track = dataclasses.asdict(self.track)
@@ -188,7 +198,12 @@ class _Run:
 
     # -- generate ------------------------------------------------------------------------------------------------------
 
+    def splits(self) -> list[str]:
+        """The splits that are made."""
+        return list(self.track.trajectories)
+
     def generate(self, workers: Workers) -> None:
+        """Make or complete the data of every domain."""
         from ..datasets import generate, manifest_hash, seconds
 
         def one(domain: Domain) -> Path:
@@ -196,7 +211,15 @@ class _Run:
                 self.tell(f"generate {domain.name}", done, total)
 
             data = self.out / "data"
-            return generate(domain, self.track, data, workers=workers, device=self.device, progress=tell)
+            return generate(
+                domain,
+                self.track,
+                data,
+                splits=self.splits(),
+                workers=workers,
+                device=self.device,
+                progress=tell,
+            )
 
         started = time.perf_counter()
         folders = workers.together([functools.partial(one, d) for d in self.domains])
@@ -207,18 +230,23 @@ class _Run:
     # -- train ---------------------------------------------------------------------------------------------------------
 
     def train(self, workers: Workers) -> None:
+        """Train what the track asks for, and gather everyone who competes."""
         started = time.perf_counter()
         jobs = trainings(self.track, [d.name for d in self.domains])
         results = workers.together([functools.partial(self.trained, workers, job) for job in jobs])
         models = {job: self.model(job, result) for job, result in zip(jobs, results, strict=True)}
         for domain in self.domains:
-            recipe = self.recipe(domain)
-            solvers = [domain.reference(recipe, self.device), *domain.ladder(recipe, self.device).values()]
-            found = [Contestant(s) for s in solvers]
+            found = self.solvers(domain)
             for name in surrogate_names(domain.name, self.track):
                 found += self.competing(domain.name, name, models)
             self.contestants[domain.name] = found
         self.took("train", self.weights, started, sum(r for r in results if isinstance(r, float)) / workers.number)
+
+    def solvers(self, domain: Domain) -> list[Contestant]:
+        """The reference and its ladder."""
+        recipe = self.recipe(domain)
+        solvers = [domain.reference(recipe, self.device), *domain.ladder(recipe, self.device).values()]
+        return [Contestant(s) for s in solvers]
 
     def trained(self, workers: Workers, job: Training) -> float | Exception:
         """Seconds that a training took, now or when it was done; or why there is none."""
@@ -232,7 +260,7 @@ class _Run:
         except Exception as error:  # a contestant that cannot be trained is a result
             return error
         self.tell(what, self.track.training_steps, self.track.training_steps)
-        seconds: float = stage(self.stages, job.stage, {"weights": _folder_hash(out)}, lambda: took).result
+        seconds: float = stage(self.stages, job.stage, {"weights": folder_hash(out)}, lambda: took).result
         return seconds
 
     def model(self, job: Training, result: float | Exception) -> Model | str:
@@ -248,7 +276,7 @@ class _Run:
             return f"{type(error).__name__}: {error}"
         if model.card.collapsed:
             return COLLAPSED
-        self.weights |= {f"{domain}/{job.name}#{job.seed}": _folder_hash(out) for domain in job.domains}
+        self.weights |= {f"{domain}/{job.name}#{job.seed}": folder_hash(out) for domain in job.domains}
         return model
 
     def competing(self, domain: str, name: str, models: Mapping[Training, Model | str]) -> list[Contestant]:
@@ -269,6 +297,7 @@ class _Run:
     # -- score ---------------------------------------------------------------------------------------------------------
 
     def score(self, workers: Workers) -> None:
+        """Hold every contestant against the truth of every split."""
         started = time.perf_counter()
         units = [(d, s) for d in self.domains for s in self.track.trajectories if s not in ("train", "valid")]
         parts = workers.together([functools.partial(self.scored, workers, *unit) for unit in units])
@@ -299,6 +328,7 @@ class _Run:
         return score_stage(self.stages, name, inputs, work)[0], inputs
 
     def identities(self, domain: Domain, chosen: Sequence[Contestant]) -> list[list[str]]:
+        """Who is meant, by name, seed and weights."""
         return [[c.key, self.weights.get(f"{domain.name}/{c.key}", "")] for c in chosen]
 
     # -- floor ---------------------------------------------------------------------------------------------------------
@@ -368,6 +398,7 @@ class _Run:
     # -- speed ---------------------------------------------------------------------------------------------------------
 
     def time(self, domain: Domain) -> None:
+        """Time the contestants of a domain against each other, of several training seeds the first."""
         from ..datasets import load
 
         seeds = {c.seed for c in self.contestants[domain.name] if c.seed is not None}
@@ -401,10 +432,16 @@ class _Run:
 
     # -- record --------------------------------------------------------------------------------------------------------
 
-    def record(self) -> None:
-        from ..datasets import manifest_hash, seconds
+    def training_data(self) -> dict[str, float]:
+        """What the data that training reads took to simulate [s], by domain."""
+        from ..datasets import seconds
 
-        read = ("train", "valid")
+        return {d.name: seconds(self.data[d.name], ("train", "valid")) for d in self.domains}
+
+    def record(self) -> None:
+        """Write the record of all that was found."""
+        from ..datasets import manifest_hash
+
         write_record(
             self.out,
             track=self.track,
@@ -418,7 +455,8 @@ class _Run:
             speed=self.speed,
             seconds=self.seconds,
             failures=self.failures,
-            data_seconds={d.name: seconds(self.data[d.name], read) for d in self.domains},
+            data_seconds=self.training_data(),
+            round=self.round,
         )
 
 
@@ -428,7 +466,7 @@ def _with_rungs(contestants: Sequence[Contestant], number: int) -> list[Contesta
     return [c for c in contestants if c.model.card.kind != "ladder" or c.key in kept]
 
 
-def _folder_hash(folder: Path) -> str:
+def folder_hash(folder: Path) -> str:
     """SHA-256 of a saved model's weights and description."""
     digest = hashlib.sha256()
     for name in ("weights.safetensors", "model.json"):

@@ -68,7 +68,7 @@ def test_a_run_records_what_it_takes_to_repeat_it(held: dict[str, Any], tiny: Tr
     assert held["environment"]["timing_torch_threads"] == 1
     assert held["versions"]["torch"]
     assert not held["failures"]
-    assert {s["name"] for s in held["stages"]} == {"generate", "train", "score", "speed"}
+    assert {s["name"] for s in held["stages"]} == {"generate", "train", "score", "floor", "speed"}
     for entry in held["speed"]:
         assert len(entry["latency"]["samples_s"]) == tiny.timing_samples
     names = {(c["card"]["name"], c["card"]["kind"]) for c in held["contestants"]}

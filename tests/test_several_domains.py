@@ -53,7 +53,7 @@ def test_every_domain_is_in_the_record_with_all_its_contestants(held: dict[str, 
         assert names >= {domain.name, "persistence", "constant_velocity", "linear"} | ladder
         assert {r["split"] for r in held["scores"] if r["domain"] == domain.name} == {"test", "long"}
         assert {s["kind"] for s in held["speed"] if s["domain"] == domain.name} >= {"reference", "ladder", "baseline"}
-    assert [s["name"] for s in held["stages"]] == ["generate", "train", "score", "speed"]
+    assert [s["name"] for s in held["stages"]] == ["generate", "train", "score", "floor", "speed"]
 
 
 def test_a_domain_whose_specialist_is_missing_has_baselines_and_a_ladder(held: dict[str, Any]) -> None:
@@ -94,7 +94,7 @@ def test_bodies_keep_their_poses_through_the_harness(held: dict[str, Any]) -> No
 def test_two_processes_make_the_same_data_weights_and_scores(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_module._Run, "processes", lambda self: 2)
+    monkeypatch.setattr(run_module.Pipeline, "processes", lambda self: 2)
     told: list[str] = []
     again = run(TINY, tmp_path, DOMAINS, progress=lambda what, done, total: told.append(what))
     for domain in DOMAINS:
@@ -113,7 +113,7 @@ def test_a_failure_in_another_process_is_said_here(tmp_path: Path, monkeypatch: 
     from hedgefox.contracts import HedgefoxError
     from hedgefox.tests.interrupted import Deadly
 
-    monkeypatch.setattr(run_module._Run, "processes", lambda self: 2)
+    monkeypatch.setattr(run_module.Pipeline, "processes", lambda self: 2)
     with pytest.raises(HedgefoxError, match="a worker process died"):
         run(TINY, tmp_path, [Deadly(), TUMBLING])
 
@@ -123,7 +123,7 @@ def test_little_work_and_domains_that_cannot_travel_stay_in_one_process(tmp_path
         pass
 
     def processes(chosen: Track, domains: list[Domain], device: str = "cpu") -> int:
-        return run_module._Run(chosen, tmp_path, domains, device, lambda what, done, total: None).processes()
+        return run_module.Pipeline(chosen, tmp_path, domains, device, lambda what, done, total: None).processes()
 
     assert processes(TINY, DOMAINS) == 1
     assert processes(track("quick"), [Local()]) == 1

@@ -128,13 +128,14 @@ def _told(path: Path, doing: str) -> Iterator[None]:
             f"{error.filename or path}, line {error.lineno}: {type(error).__name__}: {error.msg}"
         ) from error
     except (Exception, SystemExit) as error:
-        raise MisuseError(f"{where(error, path)}: {said(error)} (in {doing})") from error
+        raise MisuseError(f"{where(error, path)}: {said(error)} (while {doing})") from error
 
 
 def where(error: BaseException, path: Path) -> str:
-    """File and line of the deepest place in the user's own file that an error passed through, else the file alone."""
-    own = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
-    return f"{path}, line {own[-1]}" if own else str(path)
+    """File and line of the deepest place in the user's own file, or beside it, that an error passed through; else the file."""
+    folder = path.resolve().parent
+    own = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve().parent == folder]
+    return f"{own[-1].filename}, line {own[-1].lineno}" if own else str(path)
 
 
 def said(error: BaseException) -> str:
@@ -201,12 +202,13 @@ def _built(path: Path, build: Any, domain: str, size: str, seed: int) -> Model:
         raise MisuseError(
             f"{path}: build{inspect.signature(build)} cannot be called as build(domain, size): {error}"
         ) from error
-    with _told(path, f"build({domain!r}, {size!r})"):
+    with _told(path, f"calling build({domain!r}, {size!r})"):
         model = build(*arguments, **names)
     if not isinstance(model, Model):
-        hint = ", the class itself: add ()" if isinstance(model, type) and issubclass(model, Model) else ""
-        kind = getattr(model, "__name__", "") if hint else type(model).__name__
-        raise MisuseError(f"{path}: build returned {kind or 'nothing'}{hint}; a hedgefox.Model or Stepper is right")
+        what = "nothing" if model is None else f"a {type(model).__name__}"
+        if isinstance(model, type) and issubclass(model, Model):
+            what = f"{model.__name__}, the class and not one of it"
+        raise MisuseError(f"{path}: build returned {what}; a hedgefox.Model or Stepper is right")
     return model
 
 
@@ -214,7 +216,7 @@ def _built(path: Path, build: Any, domain: str, size: str, seed: int) -> Model:
 
 
 def _card_of(path: Path, model: Model) -> ModelCard:
-    with _told(path, f"the card of {type(model).__name__}"):
+    with _told(path, f"reading the card of {type(model).__name__}"):
         # Of a foreign class it may be anything.
         card: Any = model.card
     if not isinstance(card, ModelCard):

@@ -12,6 +12,7 @@ import numpy as np
 from ..contracts import ModelCard
 from . import curves
 from . import record as records
+from .reduce import CONFIDENCE
 
 METRIC, FRAME, SPLIT = "position_rmse", 20, "test"
 """What is compared: position RMSE [m] at frame 20, or at the last of a shorter horizon, on the split `test`."""
@@ -120,3 +121,10 @@ class Resampled:
             rows = self._rng.integers(0, n_seeds, (self.draws, n_seeds))
             self._means[who] = values[rows[:, :, None], self._scenes[place][:, None, :]].mean((1, 2))
         return self._means[who]
+
+
+def interval(values: np.ndarray) -> dict[str, float]:
+    """The ends, `low` and `high`, between which CONFIDENCE of the draws lie."""
+    tail = 50 * (1 - CONFIDENCE)
+    low, high = np.percentile(values, [tail, 100 - tail])
+    return {"low": float(low), "high": float(high)}

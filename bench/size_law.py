@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from ._by_scene import FRAME, METRIC, SPLIT, Resampled, Scenes, Who, read
+from ._by_scene import FRAME, METRIC, SPLIT, Resampled, Scenes, Who, interval, read
 from .equal_accuracy import EXACT, LESS, MORE, Bounded, pareto, time_at
 from .reduce import CONFIDENCE, DRAWS
 
@@ -138,7 +138,7 @@ def _law_row(scenes: Scenes, drawn: Resampled, key: tuple[str, str, str], names:
         "frame": FRAME,
         "split": SPLIT,
         "sizes": [_size(scenes, drawn, w) for w in who],
-        "exponent": {"value": law.exponent, **_interval(exponents)},
+        "exponent": {"value": law.exponent, **interval(exponents)},
         "scale": law.scale,
         "floor": law.floor,
         "residual": law.residual,
@@ -149,15 +149,9 @@ def _law_row(scenes: Scenes, drawn: Resampled, key: tuple[str, str, str], names:
 
 def _size(scenes: Scenes, drawn: Resampled, who: Who) -> dict[str, Any]:
     card = scenes.cards[who]
-    error = {"value": drawn.mean(who), **_interval(drawn.means(who))}
+    error = {"value": drawn.mean(who), **interval(drawn.means(who))}
     seconds = card.training_device_seconds
     return {"model": who[1], "parameters": card.parameters, "training_device_seconds": seconds, "error": error}
-
-
-def _interval(values: np.ndarray) -> dict[str, float]:
-    tail = 50 * (1 - CONFIDENCE)
-    low, high = np.percentile(values, [tail, 100 - tail])
-    return {"low": float(low), "high": float(high)}
 
 
 # -- the size ratio ----------------------------------------------------------------------------------------------------

@@ -94,7 +94,9 @@ class ModelCard:
         if unknown:
             raise MisuseError(f"model card has unknown field {unknown[0]!r}; known are {', '.join(sorted(known))}")
         try:
-            lists = {name: tuple(data[name]) for name in ("domains", "learned") if name == "domains" or name in data}
+            lists: dict[str, Any] = {
+                name: tuple(data[name]) for name in ("domains", "learned") if name == "domains" or name in data
+            }
             return ModelCard(**{**data, **lists})
         except (TypeError, KeyError) as error:
             raise MisuseError(f"model card is incomplete: {error}") from error

@@ -25,7 +25,6 @@ from hedgefox.contracts import (
     ModelCard,
     Obstacle,
     Recipe,
-    Stepper,
     Track,
     Trajectory,
     Wall,
@@ -385,7 +384,7 @@ def test_real_solvers_and_baselines_pass(kind: str) -> None:
     cheapest = list(domain.ladder(recipe).values())[-1]
     from hedgefox.surrogates import create
 
-    models: list[Stepper[Any]] = [domain.reference(recipe), cheapest, create("persistence", kind, size="xs", seed=0)]
+    models: list[Model] = [domain.reference(recipe), cheapest, create("persistence", kind, size="xs", seed=0)]
     for model in models:
         require_admissible(Contestant(Plain(model.rollout), None, Path("mine.py"), "0" * 64), film, recipe)
 

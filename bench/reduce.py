@@ -13,6 +13,7 @@ How often the intervals hold the truth was measured by simulation: docs/measure.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -93,8 +94,7 @@ def estimate(values: np.ndarray, *, seed: int = 0) -> Estimate | None:
     mean, beside = float(values.mean()), (interquartile_mean(values), float(np.percentile(values, 90)))
     if values.shape[1] < 2:
         return Estimate(mean, None, None, *beside)
-    rows, columns = _resamples(values.shape, seed)
-    drawn = values[rows[:, :, None], columns[:, None, :]].mean((1, 2))
+    drawn = _resampled_sums(values, seed) / values.size
     return Estimate(mean, *_ends(drawn), *beside)
 
 
@@ -115,11 +115,9 @@ def micro_f1(parts: Mapping[str, np.ndarray], *, seed: int = 0) -> Estimate | No
     value = float(_f1(counts["tp"].sum(), counts["fp"].sum(), counts["fn"].sum()))
     if np.isnan(value):
         return None
-    shape = counts["tp"].shape
-    if shape[1] < 2:
+    if counts["tp"].shape[1] < 2:
         return Estimate(value, None, None)
-    rows, columns = _resamples(shape, seed)
-    drawn = {n: x[rows[:, :, None], columns[:, None, :]].sum((1, 2)) for n, x in counts.items()}
+    drawn = {n: _resampled_sums(x, seed) for n, x in counts.items()}
     scores = _f1(drawn["tp"], drawn["fp"], drawn["fn"])
     return Estimate(value, *_ends(scores[~np.isnan(scores)]))
 
@@ -140,10 +138,25 @@ def ratio_of_medians(over: np.ndarray, under: np.ndarray, *, seed: int = 0) -> E
     return Estimate(value, *_ends(above / below))
 
 
-def _resamples(shape: tuple[int, ...], seed: int) -> tuple[np.ndarray, np.ndarray]:
-    n_seeds, n_scenes = shape
+def _resampled_sums(values: np.ndarray, seed: int) -> np.ndarray:
+    """Sums of values (seeds, scenes) over resampled seeds and scenes together, (DRAWS,)."""
+    rows, columns = _resamples(values.shape[0], values.shape[1], seed)
+    sums: np.ndarray = ((rows @ values) * columns).sum(1)
+    return sums
+
+
+@functools.lru_cache(maxsize=64)
+def _resamples(n_seeds: int, n_scenes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """How often each seed and each scene is drawn in each resample, (DRAWS, seeds) and (DRAWS, scenes)."""
     rng = np.random.default_rng(seed)
-    return rng.integers(0, n_seeds, (DRAWS, n_seeds)), rng.integers(0, n_scenes, (DRAWS, n_scenes))
+    return _often(rng, n_seeds), _often(rng, n_scenes)
+
+
+def _often(rng: np.random.Generator, number: int) -> np.ndarray:
+    picked = rng.integers(0, number, (DRAWS, number))
+    often = np.zeros((DRAWS, number))
+    np.add.at(often, (np.arange(DRAWS)[:, None], picked), 1.0)
+    return often
 
 
 def _ends(drawn: np.ndarray) -> tuple[float, float]:

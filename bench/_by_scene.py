@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 
 from ..contracts import ModelCard
 from . import curves
-from . import record as records
+from .pool import read_pooled
 from .reduce import CONFIDENCE
 
 METRIC, FRAME, SPLIT = "position_rmse", 20, "test"
@@ -41,57 +41,35 @@ class Scenes:
 
 
 def read(folder: Path) -> list[Scenes]:
-    """The contestants of every track under a folder: training seeds of records with the same code and data stand together.
+    """The contestants of every track under a folder, training seeds of several records together (bench/pool.py).
 
-    Where several records of a track have unlike code or data, only the newest of them and its equals are taken. Records without
-    curves are left out.
+    Of records of one track that are not alike, the newest. Those without curves are left out.
     """
-    found: dict[str, list[tuple[Path, dict[str, Any]]]] = {}
-    held = [(path, records.read(path)) for path in records.find(folder)]
-    for path, record in sorted(held, key=lambda pair: pair[1]["created"], reverse=True):
-        alike = found.setdefault(record["track"]["name"], [])
-        if not alike or _same(alike[0][1], record):
-            alike.append((path, record))
-    every = [_scenes(name, sorted(alike, key=lambda p: _seeds(p[1]))) for name, alike in found.items()]
+    newest = {record["track"]["name"]: record for record in read_pooled(folder)}
+    every = [_scenes(track, record) for track, record in newest.items()]
     return [scenes for scenes in every if scenes.errors]
 
 
-def _same(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-    """Whether the scenes of two records are the same and their errors measured alike."""
-
-    def of(record: Mapping[str, Any]) -> Any:
-        return (
-            [(d["name"], d["generator_version"], d.get("data_manifest")) for d in record["domains"]],
-            sorted(m["id"] for m in record["metrics"]),
-            record["suite"]["version"],
-            record.get("round"),
-        )
-
-    return bool(of(a) == of(b))
-
-
-def _seeds(record: Mapping[str, Any]) -> list[int]:
-    return list(record["track"]["training_seeds"])
-
-
-def _scenes(track: str, held: Sequence[tuple[Path, Mapping[str, Any]]]) -> Scenes:
-    rows: dict[Who, dict[int | None, np.ndarray]] = {}
+def _scenes(track: str, record: Mapping[str, Any]) -> Scenes:
     made = Scenes(track)
-    for path, record in held:
-        for entry in record["contestants"]:
-            made.cards.setdefault((entry["domain"], entry["card"]["name"]), ModelCard.from_dict(entry["card"]))
-        if record.get("curves") is None or not (path / record["curves"]).is_file():
-            continue
-        for score in curves.read(path / record["curves"]):
-            curve = next((c for name, c in score.curves.items() if name.startswith(f"{METRIC}@")), None)
-            if score.split == SPLIT and curve is not None:
-                values = curve[min(FRAME, len(curve)) - 1]
-                rows.setdefault((score.domain, score.model), {}).setdefault(score.seed, values)
-    for who, seeds in rows.items():
-        values = np.stack(list(seeds.values()))
+    for entry in record["contestants"]:
+        made.cards.setdefault((entry["domain"], entry["card"]["name"]), ModelCard.from_dict(entry["card"]))
+    for who, seeds in _errors(record).items():
+        values = np.stack([seeds[k] for k in sorted(seeds, key=lambda seed: -1 if seed is None else seed)])
         if who in made.cards and np.isfinite(values).all():
             made.errors[who] = values
     return made
+
+
+def _errors(record: Mapping[str, Any]) -> dict[Who, dict[int | None, np.ndarray]]:
+    """By contestant and seed, a value a scene; of a training that several records hold, the newest's."""
+    found: dict[Who, dict[int | None, np.ndarray]] = {}
+    metric = next((m["id"] for m in record["metrics"] if m["id"].startswith(f"{METRIC}@")), METRIC)
+    for path in (Path(name) / str(record["curves"]) for name in reversed(record["folders"])):
+        for score in curves.read(path, split=SPLIT, metric=metric) if path.is_file() else ():
+            curve = score.curves[metric]
+            found.setdefault((score.domain, score.model), {}).setdefault(score.seed, curve[min(FRAME, len(curve)) - 1])
+    return found
 
 
 # -- resampling --------------------------------------------------------------------------------------------------------

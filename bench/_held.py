@@ -117,12 +117,14 @@ def ratio(a: float | None, b: float | None) -> float | None:
 
 
 def trained_on(entry: Entry) -> tuple[str, ...]:
-    """The domains whose data a model was trained on, by the hash on its card; else, where that tells nothing, as its card says."""
+    """The domains whose data a model was trained on, as its card says; on an older card, by its hash."""
     from ..surrogates._base import manifest_of
 
     card, known = entry.card, {d: m for d, m in entry.manifests.items() if m is not None}
     if card.get("training_data") is None:
         return ()
+    if card.get("learned"):
+        return tuple(sorted(card["learned"]))
     alone = entry.row["domain"]
     if card["training_data"] == known.get(alone):
         return (alone,)

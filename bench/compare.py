@@ -11,7 +11,7 @@ from typing import Any
 
 from ..contracts import MisuseError, ModelCard
 from . import _held as held
-from . import leaderboard
+from . import leaderboard, size_law, transfer
 from . import record as records
 from ._held import Place
 from .leaderboard import Entry
@@ -135,8 +135,9 @@ def survey(folder: Path) -> dict[str, Any]:
 
     Returns `generalists`, with `against` (each specialist in each domain and split, the one with the least error first: verdicts
     by frame), `costs` (beside each specialist) and `training` (its one training against the sum of the best specialists');
-    `two_by_two`, where one architecture was trained on one domain and on several, for a latent and for a state objective; and
-    `probes`.
+    `two_by_two`, where one architecture was trained on one domain and on several, for a latent and for a state objective;
+    `probes`; `size_law` and `transfer` as in the files of that name. Other sizes of a model, and models that learned some of a
+    track's domains or a few trajectories, are in the last two alone.
 
     Raises MisuseError when the records hold no generalist.
     """
@@ -146,9 +147,11 @@ def survey(folder: Path) -> dict[str, Any]:
     if not who:
         raise MisuseError(f"no generalist in the records under {folder}; name two models: compare A B {folder}")
     return {
-        "generalists": [_generalist(everyone, track, name) for track, name in who],
+        "generalists": [_generalist(everyone, track, name) for track, name in who if _whole(everyone, track, name)],
         "two_by_two": two_by_two(everyone),
         "probes": probes(read),
+        "size_law": size_law.survey(folder),
+        "transfer": transfer.survey(folder),
     }
 
 
@@ -156,10 +159,22 @@ def _is(entry: Entry, kind: str) -> bool:
     return bool(entry.row["kind"] == kind)
 
 
+def _whole(everyone: Held, track: str, name: str) -> bool:
+    return all(_learned(entry) for entry in held.of_domains(everyone, track, name).values())
+
+
+def _learned(entry: Entry) -> bool:
+    """Whether a model learned all that there is of a domain, in the size that its name stands for."""
+    card = entry.card
+    known = entry.row["domain"] in (card.get("learned") or [entry.row["domain"]])
+    return known and not card.get("size_of") and not card.get("shots")
+
+
 def specialists(everyone: Held, place: Place) -> list[Entry]:
     """The specialists at a place, the one with the least error first."""
     return sorted(
-        (e for e in everyone.get(place, {}).values() if _is(e, "specialist")), key=lambda e: leaderboard.error(e.row)
+        (e for e in everyone.get(place, {}).values() if _is(e, "specialist") and _learned(e)),
+        key=lambda e: leaderboard.error(e.row),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from ._held import TIE, TRAINED
 from .compare import OBJECTIVES, SCOPES
 from .leaderboard import SHOWN, text_of
+from .scaling_tables import of_size_law, of_transfer
 
 Table = tuple[str, list[dict[str, Any]]]
 LABELS = {
@@ -60,7 +61,8 @@ def of_survey(found: Mapping[str, Any]) -> list[Table]:
         together = [] if g["training"] is None else _together(g["training"], g["model"], "specialists together")
         made.append((f"{name}: one training against the sum", together))
     made.append(("two by two: position RMSE [m] by objective and domains trained on", _two_by_two(found["two_by_two"])))
-    return [*made, ("probes: R² by linear regression on", _probes(found["probes"]))]
+    made.append(("probes: R² by linear regression on", _probes(found["probes"])))
+    return [*made, *of_size_law(found["size_law"]), *of_transfer(found["transfer"])]
 
 
 def of_regression(found: Mapping[str, Any]) -> list[Table]:

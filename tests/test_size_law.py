@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hedgefox.bench import curves, size_law
 from hedgefox.bench import record as records
 from hedgefox.bench._by_scene import Scenes, read
+from hedgefox.bench._metric import every_metric
 from hedgefox.bench.equal_accuracy import Bounded
 from hedgefox.bench.score import Score
 from hedgefox.bench.size_law import fit, laws, ratios, smallest
+from hedgefox.bench.summary import summarise
 from hedgefox.contracts import ModelCard, track
 
 SIZES = (1e4, 4e4, 2e5, 1e6)
@@ -174,6 +177,12 @@ def test_the_same_seed_gives_the_same_intervals() -> None:
 # -- from records ------------------------------------------------------------------------------------------------------
 
 
+def summarised(made: Scenes, domain: str, held: list[Score]) -> list[dict[str, Any]]:
+    kinds = {m: c.kind for (d, m), c in made.cards.items() if d == domain}
+    mine = [s for s in held if s.domain == domain]
+    return [{**row, "diverged_share": 0.0} for row in summarise(mine, kinds, every_metric(), 0.1)]
+
+
 def to_records(folder: Path, made: Scenes, seeds: tuple[int, ...], created: str, commit: str = "1") -> None:
     """A record a folder, of some training seeds."""
     chosen = dataclasses.replace(track("smoke"), name=made.track, training_seeds=seeds)
@@ -194,7 +203,7 @@ def to_records(folder: Path, made: Scenes, seeds: tuple[int, ...], created: str,
         versions={"code": commit},
         stages=[],
         failures=[],
-        scores=[],
+        scores=[row for d in made.domains() for row in summarised(made, d, held)],
         speed=[],
         contestants=contestants,
         environment={"cpu_model": "c", "cores": 2, "system": "s"},

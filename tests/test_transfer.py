@@ -116,7 +116,7 @@ def test_nothing_is_said_of_networks_that_learned_one_set_of_domains() -> None:
     for change in ({"learned": ()}, {"size_of": "a"}):
         old = world()
         for who in [w for w in old.cards if w[1] in "bcde"]:
-            old.cards[who] = dataclasses.replace(old.cards[who], **change)  # type: ignore[arg-type]
+            old.cards[who] = dataclasses.replace(old.cards[who], **change)
         assert networks(old) == []
 
 

@@ -61,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
         _compare,
         _report,
         _explain,
+        _claims,
         _validate,
     ):
         add(verbs)
@@ -386,8 +387,12 @@ def _finished(folder: Path) -> Answer:
 
 
 def _round(verbs: Any) -> None:
-    what = "a sealed round: what runs trained, and models of your own, on states made from the hashes of all that entered"
-    example = "hedgefox round runs/seed-0 runs/seed-1 ./my_model.py --out runs/round\n  hedgefox round --check runs/round"
+    what = (
+        "a sealed round: what runs trained, and models of your own, on states made from the hashes of all that entered"
+    )
+    example = (
+        "hedgefox round runs/seed-0 runs/seed-1 ./my_model.py --out runs/round\n  hedgefox round --check runs/round"
+    )
     made = _verb(verbs, "round", what, example, do_round)
     made.add_argument("entries", nargs="*", metavar="RUN|FILE", help="folders of runs with their weights; Python files")
     made.add_argument("--out", type=Path, metavar="DIR", help="data, record, board and report go here")
@@ -494,6 +499,32 @@ def do_explain(args: argparse.Namespace) -> Answer:
         show_lines(console, *found["notes"], verdict(found))
 
     return Answer(found, show, holds=found["agrees"] is not False)
+
+
+def _claims(verbs: Any) -> None:
+    what = (
+        "what the records say of claims that people make: supported, refuted, undecided or untested, with the figures"
+    )
+    made = _verb(verbs, "claims", what, "hedgefox claims results --out results/claims.md", do_claims)
+    made.add_argument("folder", type=Path, metavar="DIR", help="a folder of records")
+    made.add_argument("--out", type=Path, metavar="FILE", help="write the page there; default: show the verdicts")
+
+
+def do_claims(args: argparse.Namespace) -> Answer:
+    """Judge, and show or write."""
+    from .bench import claims
+    from .bench import record as records
+
+    found = claims.judged(args.folder)
+    if args.out is not None:
+        records.write_text(args.out, claims.markdown(found, claims.command_of(args.folder, args.out)))
+
+    def show(console: Any) -> None:
+        show_table(console, claims.table(found))
+        if args.out is not None:
+            show_lines(console, f"page: {args.out}")
+
+    return Answer({"claims": found}, show)
 
 
 def _validate(verbs: Any) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from hedgefox import cli
 from hedgefox.bench import record as records
 from hedgefox.bench.admission import EXPLAINED, require_admissible
 from hedgefox.bench.contestants import Contestant
@@ -551,3 +552,51 @@ def test_a_file_that_is_no_film_is_one_line(foretold: Path, scored: Scored) -> N
     assert made["failures"]
     assert "test.h5" in made["failures"][0]["error"]
     assert "\n" not in made["failures"][0]["error"]
+
+
+# -- the example in README ---------------------------------------------------------------------------------------------
+
+
+def examples() -> list[str]:
+    """The Python blocks of the section "Enter your own model": the file, and predictions made with it."""
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    section = text.split("## Enter your own model\n", 1)[1].split("\n## ", 1)[0]
+    return [block.split("\n```", 1)[0] for block in section.split("```python\n")[1:]]
+
+
+def test_the_example_in_the_readme_works_as_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """On tiny data of a real domain, through the command line; the predictions, of the same model, get the same scores."""
+    file, predicting = examples()
+    generate(
+        "fluid",
+        dataclasses.replace(track("smoke"), trajectories={"train": 2, "valid": 1, "test": 2}),
+        tmp_path / "data",
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    Path("my_model.py").write_text(file)
+    assert cli.main(["score", "./my_model.py", "persistence", "--data", "data/fluid", "--out", "mine/score"]) == 0
+    assert "free_fall" in capfd.readouterr().out
+    assert cli.main(["speed", "./my_model.py", "--domain", "fluid", "--track", "smoke", "--out", "mine/speed"]) == 0
+    assert '.recipe("s")' in predicting
+    exec(predicting.replace('.recipe("s")', '.recipe("xs")'), {})
+    assert cli.main(["score", "predictions", "--data", "data/fluid", "--split", "test", "--out", "mine/again"]) == 0
+    values = [
+        next(r["values"] for r in records.read(Path("mine") / folder)["scores"] if r["model"].startswith("free_fall"))
+        for folder in ("score", "again")
+    ]
+    assert values[0] == values[1]
+    sys.modules.pop("my_model", None)
+
+
+@pytest.mark.parametrize("kind", ["cloth", "rigid"])
+def test_the_example_keeps_the_contract_in_the_other_domains(kind: str, tmp_path: Path) -> None:
+    from hedgefox.bench.contestants import resolve
+
+    (tmp_path / "my_model.py").write_text(examples()[0])
+    domain = registry.domain(kind)
+    recipe = dataclasses.replace(domain.recipe("xs"), horizon=8)
+    made = resolve(str(tmp_path / "my_model.py"), domain, recipe, size="xs", device="cpu")
+    require_admissible(made, domain.simulate(recipe, "test", [0, 1, 2], root_seed=1), recipe)

@@ -214,6 +214,7 @@ HEADINGS = (
     ("position_rmse_1", "RMSE 1 [m]"),
     ("position_rmse_20", "RMSE 20 [m]"),
     ("position_rmse_last", "RMSE last [m]"),
+    ("spread", "IQM · p90 [m]"),
     ("trust_horizon", "trusted [frames]"),
     ("latency_ms", "latency [ms]"),
     ("throughput_nodes_per_s", "nodes/s"),
@@ -221,15 +222,41 @@ HEADINGS = (
     ("speedup_reference", "× reference"),
     ("break_even_rollouts", "pays after"),
     ("parameters", "parameters"),
+    ("bytes", "bytes"),
+    ("peak_memory_bytes", "peak memory"),
+    ("seeds", "seeds"),
     ("diverged_share", "diverged"),
 )
 """What the tables for people show, and under which heading."""
 
+WIDE = 180
+LEFT_OUT = ("position_rmse_1", "spread", "trust_horizon", "bytes", "peak_memory_bytes", "seeds")
+"""Columns that a terminal of fewer than WIDE characters is spared; `--json`, the report and Markdown have them all."""
 
-def cells(entry: Entry) -> list[str]:
-    """The text of a row under HEADINGS."""
-    held = {**entry.row, "rank": entry.rank}
-    return [text_of(held[name]) for name, _ in HEADINGS]
+
+def cells(entry: Entry, headings: Sequence[tuple[str, str]] = HEADINGS) -> list[str]:
+    """The text of a row under its headings."""
+    held = {**entry.row, "rank": entry.rank, "spread": _spread(shown(entry.row, entry.floor))}
+    held |= {name: _bytes(entry.row[name]) for name in ("bytes", "peak_memory_bytes")}
+    return [text_of(held[name]) for name, _ in headings]
+
+
+def _spread(held: Mapping[str, Any] | None) -> str | None:
+    """Interquartile mean and 90th percentile beside the mean that is ranked: few bad scenes show as the distance between them."""
+    if held is None or held.get("iqm") is None:
+        return None
+    return f"{held['iqm']:.3g} · {held['p90']:.3g}"
+
+
+def _bytes(number: int | None) -> str | None:
+    """A number of bytes in the unit that people read."""
+    if number is None:
+        return None
+    for unit in ("B", "kB", "MB"):
+        if number < 1000:
+            return f"{number:.3g} {unit}"
+        number = number / 1000  # type: ignore[assignment]
+    return f"{number:.3g} GB"
 
 
 def text_of(value: Any) -> str:
@@ -290,11 +317,14 @@ def markdown(entries: Sequence[Entry]) -> str:
 
 
 NOTE = (
-    "Errors are means over scenes with 95 % bootstrap intervals; overlapping intervals share places. Latency is one whole "
-    "rollout of one scene. “× equal accuracy” is the time of the cheapest timed setting of the simulator that errs no more, over "
-    "that of the contestant: below one the simulator wins; “<” and “>” are bounds where the settings do not reach; “dominated” "
-    "says that one of them is both faster and better. “× reference” is the plain ratio of latencies to the reference, not at equal "
-    "accuracy. “Pays after” is the number of rollouts that pay back training data, training and compilation at equal accuracy."
+    "Errors are means over scenes and training seeds with 95 % bootstrap intervals; overlapping intervals share places. “IQM "
+    "· p90” are the interquartile mean and the 90th percentile of the error that is ranked: position RMSE at frame 20, or at "
+    "an earlier frame where the reference and its refined run have parted by then. Latency is one whole rollout of one scene. "
+    "“× equal accuracy” is the time of the cheapest timed setting of the simulator that errs no more, over that of the "
+    "contestant: below one the simulator wins; “<” and “>” are bounds where the settings do not reach; “dominated” says that "
+    "one of them is both faster and better. “× reference” is the plain ratio of latencies to the reference, not at equal "
+    "accuracy. “Pays after” is the number of rollouts that pay back training data, training and compilation at equal "
+    "accuracy."
 )
 
 
@@ -303,10 +333,11 @@ def print_board(entries: Sequence[Entry], console: Any) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    shown_here = [h for h in HEADINGS if console.width >= WIDE or h[0] not in LEFT_OUT]
     for title, part in sections(entries).items():
         table = Table(title=Text(title), title_justify="left", caption=caption(part) or None, caption_justify="left")
-        for name, heading in HEADINGS:
+        for name, heading in shown_here:
             table.add_column(Text(heading), justify="left" if name in ("model", "kind") else "right")
         for e in part:
-            table.add_row(*(Text(c) for c in cells(e)))
+            table.add_row(*(Text(c) for c in cells(e, shown_here)))
         console.print(table)

@@ -12,9 +12,10 @@ bodies turn s of their way, and carry their nodes. Then, scene by scene,
    looked up does not.
 2. the first state, asked again after the other, must give the first answer bit for bit: nothing is kept between calls.
 
-What this cannot catch: a model that looks up the nearest stored film and *corrects* it, by the offset of the past say; a model that
-knows when it is being checked; an answer kept from an equal call, which is right and only looks fast. Sealed rounds close the first
-two: their states are drawn from a seed that is known only after all weights are, so that there is no stored film of them.
+What this cannot catch: a model that looks up the nearest stored film and *corrects* it, by the offset of the past say; one that
+looks up the states it holds and computes all others; one that knows when it is being checked; an answer kept from an equal call,
+which is right and only looks fast. Sealed rounds close the first three: their states are drawn from a seed that is known only after
+all weights are, so that there is no stored film of them.
 """
 
 from __future__ import annotations

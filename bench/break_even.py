@@ -1,12 +1,12 @@
 """Break-even: after how many rollouts a learned contestant has paid back what it cost.
 
-    N* = (C_data + C_train + C_compile) / (c_sim(ε) - c_own)
+    N* = (C_data + C_train + C_tune + C_compile) / (c_sim(ε) - c_own)
 
 c_own is the time of one rollout, c_sim(ε) that of the cheapest simulator setting which errs no more (bench/equal_accuracy.py);
 where the latter is a bound, so is N*. It never pays where c_sim(ε) ≤ c_own. All in seconds of one device: data are the simulations
-of the splits that training reads, compilation what the first call takes longer than later ones. Tuning is not counted, for nothing
-records what a model's makers tried. A generalist is charged twice: with all that it cost, and with its share (its training over its
-domains, and the data of this one), since the other domains' rollouts pay too.
+of the splits that training reads, compilation what the first call takes longer than later ones, tuning what a card states for it;
+where it states nothing, `tuning_known` is false and N* is too small by what was tried. A generalist is charged twice: with all that
+it cost, and with its share (training and tuning over its domains, and the data of this one), since the other domains' rollouts pay.
 """
 
 from __future__ import annotations
@@ -51,14 +51,18 @@ def _of_entry(
     equal = entry["speedup_equal_accuracy"]
     if card is None or equal is None or card["training_data"] is None:
         return None
-    learned = [d for d in card["domains"] if d != "*"] or [entry["domain"]]
+    learned = card.get("learned") or [d for d in card["domains"] if d != "*"] or [entry["domain"]]
     if any(d not in data_seconds for d in learned):
         return None
     own = entry["latency"]["median_s"]
     compiled = max(0.0, entry["latency"]["first_call_s"] - own)
     trained = card["training_device_seconds"]
-    costs = {"data_s": sum(data_seconds[d] for d in learned), "training_s": trained, "compile_s": compiled}
-    share = {"data_s": data_seconds[entry["domain"]], "training_s": trained / len(learned), "compile_s": compiled}
+    tuned = card.get("tuning_device_seconds")
+    learning = {"training_s": trained, "tuning_s": tuned or 0.0}
+    costs = {"data_s": sum(data_seconds[d] for d in learned), **learning, "compile_s": compiled}
+    shared = {name: seconds / len(learned) for name, seconds in learning.items()}
+    share = {"data_s": data_seconds[entry["domain"]], **shared, "compile_s": compiled}
     simulator = equal["value"] * own
     full, part = (rollouts(sum(c.values()), own, simulator, equal["flag"]) for c in (costs, share))
-    return {"full": full, "share": part if len(learned) > 1 else None, "costs": costs}
+    part = part if len(learned) > 1 else None
+    return {"full": full, "share": part, "costs": costs, "tuning_known": tuned is not None}

@@ -54,6 +54,8 @@ class ModelCard:
     training_steps: int = 0
     training_device_seconds: float = 0.0
     """Device time that training took [s]; on a CPU, core-seconds."""
+    tuning_device_seconds: float | None = None
+    """Device time of all trainings that chose its settings [s]; None where its makers did not record it."""
     oracle: bool = False
     """True when it uses parameters that the split hides."""
     size_of: str = ""

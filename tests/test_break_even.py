@@ -41,7 +41,10 @@ def test_bounds_turn_around_and_an_open_question_stays_open() -> None:
 
 def test_a_specialist_is_charged_its_data_training_and_compilation() -> None:
     (found,) = with_break_even([entry(2.0)], {("fluid", "net"): card("fluid")}, {"fluid": 39.0, "cloth": 500.0})
-    assert found["break_even"]["costs"] == {"data_s": 39.0, "training_s": 60.0, "compile_s": 1.0}
+    assert found["break_even"]["costs"] == {
+        "data_s": 39.0, "training_s": 60.0, "tuning_s": 0.0, "compile_s": 1.0
+    }  # fmt: skip
+    assert found["break_even"]["tuning_known"] is False
     assert found["break_even"]["full"]["value"] == pytest.approx(100.0 / 2.0)
     assert found["break_even"]["share"] is None
 
@@ -52,6 +55,21 @@ def test_a_generalist_is_charged_in_full_and_its_share() -> None:
     )
     assert found["break_even"]["full"]["value"] == pytest.approx((539 + 60 + 1) / 2)
     assert found["break_even"]["share"]["value"] == pytest.approx((39 + 30 + 1) / 2)
+
+
+def test_tuning_that_a_card_states_is_charged_and_shared() -> None:
+    tuned = card("cloth", "fluid") | {"tuning_device_seconds": 200.0}
+    (found,) = with_break_even([entry(2.0)], {("fluid", "net"): tuned}, {"fluid": 39.0, "cloth": 500.0})
+    assert found["break_even"]["tuning_known"] is True
+    assert found["break_even"]["full"]["value"] == pytest.approx((539 + 60 + 200 + 1) / 2)
+    assert found["break_even"]["share"]["value"] == pytest.approx((39 + 30 + 100 + 1) / 2)
+
+
+def test_the_domains_whose_data_were_seen_are_charged() -> None:
+    seen = card("cloth", "fluid") | {"learned": ["fluid"]}
+    (found,) = with_break_even([entry(2.0)], {("fluid", "net"): seen}, {"fluid": 39.0, "cloth": 500.0})
+    assert found["break_even"]["costs"]["data_s"] == 39.0
+    assert found["break_even"]["share"] is None
 
 
 def test_what_was_not_trained_or_not_compared_has_none() -> None:

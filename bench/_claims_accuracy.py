@@ -42,22 +42,21 @@ def errs_less(pairs: Pairs) -> Judge:
 
     def judge(evidence: Evidence, track: str) -> Verdict | None:
         found = _differences(evidence, track, pairs)
-        by_domain = {d: agreed(-sign.decided() for _, _, sign in rows) for d, rows in found.items()}
+        by_domain = {d: agreed(-difference.decided() for _, _, difference in rows) for d, rows in found.items()}
         return _verdict(evidence, track, by_domain, found)
 
     return judge
 
 
 def needs(name: str, *without: str) -> Judge:
-    """A contestant errs less than each of those that lack something; refuted where lacking it costs at most NEED."""
+    """Each of those that lack something errs more than NEED more; refuted where one of them surely errs no more than that."""
 
     def judge(evidence: Evidence, track: str) -> Verdict | None:
         found = _differences(evidence, track, fixed(*((other, name) for other in without)))
         by_domain = {}
         for domain, rows in found.items():
-            worse = all(sign.decided() == 1 for _, _, sign in rows)
-            spared = any(sign.decided(NEED) == -1 for _, _, sign in rows)
-            by_domain[domain] = SUPPORTED if worse else REFUTED if spared else UNDECIDED
+            signs = [difference.decided(NEED) for _, _, difference in rows]
+            by_domain[domain] = SUPPORTED if set(signs) == {1} else REFUTED if -1 in signs else UNDECIDED
         return _verdict(evidence, track, by_domain, found)
 
     return judge

@@ -151,7 +151,5 @@ def dominated(evidence: Evidence, track: str) -> Verdict | None:
     if not by_domain:
         return None
     on = " and ".join(devices(evidence, timed(evidence, track)))
-    why = (
-        f"Timed on {on}. By median time and mean error of the observable, without intervals; only timed settings count."
-    )
+    why = "By median time and mean error of the observable, without intervals; only timed settings count."
     return Verdict(joined(by_domain), why, by_domain, figures, (track,), on)

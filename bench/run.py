@@ -366,7 +366,7 @@ class Pipeline:
         """Ask the features of every model that offers some what can be read off them."""
         started = time.perf_counter()
         asked = [(d, c) for d in self.domains for c in self.contestants[d.name] if offers_features(c.model)]
-        if not asked:
+        if not asked or not self.track.probed:
             return
         found = workers.together([functools.partial(self.probed, workers, *each) for each in asked])
         for (domain, contestant), (done, _) in zip(asked, found, strict=True):

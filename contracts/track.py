@@ -46,6 +46,8 @@ class Track:
     """When not empty, the full names of all learned models and baselines that compete; `variants` then adds none."""
     without: tuple[str, ...] = ()
     """Models that would compete under their plain names, and do not on this track."""
+    probed: bool = True
+    """Whether linear probes ask what features know; of many contestants that takes as long as scoring them."""
 
 
 def track_of(plain: Mapping[str, Any]) -> Track:
@@ -172,7 +174,7 @@ def sizes() -> Track:
     Half of the steps of `quick`, for all, so that 22 trainings take about eight minutes on 2 quiet cores.
     """
     others = [f"{name}-width_{w}{at}" for name, widths in SIZES.items() for w in widths for at in ("", "_timed")]
-    less = {"training_steps": 750, "timing_samples": 3, "timing_batches": (1,)}
+    less = {"training_steps": 750, "timing_samples": 3, "timing_batches": (1,), "probed": False}
     return dataclasses.replace(_small("sizes", (*SIZES, *others)), **less)  # type: ignore[arg-type]
 
 
@@ -186,7 +188,7 @@ def transfer() -> Track:
     Speed is no question here: timing is a single call, so that no contestant is without a figure.
     """
     subsets = [f"jepa-{how}_{domain}" for how in SUBSETS for domain in ("cloth", "fluid", "rigid")]
-    once = {"timing_samples": 1, "timing_sample_seconds": 0.0, "timing_batches": (1,)}
+    once = {"timing_samples": 1, "timing_sample_seconds": 0.0, "timing_batches": (1,), "probed": False}
     return dataclasses.replace(_small("transfer", ("jepa", *subsets)), **once)  # type: ignore[arg-type]
 
 

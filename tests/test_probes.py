@@ -147,6 +147,9 @@ def test_a_run_probes_the_models_that_offer_features(
 
     monkeypatch.setattr("hedgefox.bench.run.probe_one", None)
     assert records.read(run(tiny, tmp_path, [ballistic]))["probes"] == made["probes"], "done before"
+    unasked = records.read(run(dataclasses.replace(tiny, probed=False), tmp_path / "unasked", [ballistic]))
+    assert unasked["probes"] == []
+    assert "probe" not in {s["name"] for s in unasked["stages"]}
 
 
 def ones(film: Trajectory, frame: int) -> Tensor:

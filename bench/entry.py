@@ -91,7 +91,10 @@ def _siblings_of(path: Path) -> Iterator[None]:
         yield
     finally:
         sys.path[:] = kept
-        for name in [n for n in sys.modules if n not in before and _lies_in(n.partition(".")[0], folder)]:
+        # A package that was in use before stays whole: the folder may be the one that holds hedgefox itself.
+        tops = {n.partition(".")[0] for n in set(sys.modules) - before} - before
+        own = {top for top in tops if _lies_in(top, folder)}
+        for name in [n for n in sys.modules if n.partition(".")[0] in own]:
             del sys.modules[name]
 
 

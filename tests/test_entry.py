@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib
 import json
 import sys
 from collections.abc import Callable
@@ -155,6 +156,22 @@ def test_each_file_imports_what_lies_beside_it_and_not_beside_another(
     assert {r["model"] for r in scored(*paths)["scores"]} == {"one", "two"}
     assert "beside" not in sys.modules
     assert not {str(p.parent) for p in paths} & set(sys.path)
+
+
+def test_a_package_that_was_in_use_before_stays_whole(
+    write: Write, scored: Scored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file may lie beside a package that is already imported, hedgefox's own checkout among them."""
+    (tmp_path / "in_use").mkdir()
+    (tmp_path / "in_use" / "__init__.py").touch()
+    (tmp_path / "in_use" / "part.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    package = importlib.import_module("in_use")
+    scored(write("import in_use.part\n" + FREE_FALL))
+    assert sys.modules["in_use"] is package
+    assert "in_use.part" in sys.modules
+    for name in ("in_use", "in_use.part"):
+        monkeypatch.delitem(sys.modules, name)
 
 
 # -- files that are wrong ----------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ def of_transfer(found: Mapping[str, Rows]) -> list[Table]:
 
 
 def _where(rows: Rows) -> str:
-    return f"frame {rows[0]['frame']}, {rows[0]['split']}" if rows else "–"
+    return f"frame {rows[0]['frame']} or the last, {rows[0]['split']}" if rows else "–"
 
 
 def _interval(held: Mapping[str, Any], digits: int = 3) -> str:

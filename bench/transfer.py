@@ -26,6 +26,9 @@ from .reduce import DRAWS
 RIVAL = "constant_velocity"
 """Whose error is the unit, so that domains can stand beside each other."""
 
+NETWORKS = ("specialist", "generalist")
+"""Kinds of contestants that are asked what they learned; baselines are fitted for each domain by themselves."""
+
 
 @dataclass(frozen=True)
 class Lot:
@@ -70,7 +73,8 @@ def networks(scenes: Scenes) -> list[list[Lot]]:
     """Contestants that differ in what they learned alone, by network; only networks that learned at least two sets of domains."""
     found: dict[tuple[str, str], dict[Lot, list[str]]] = {}
     for (domain, name), card in scenes.cards.items():
-        if card.learned and not card.size_of and {(domain, name), (domain, RIVAL)} <= set(scenes.errors):
+        known = {(domain, name), (domain, RIVAL)} <= set(scenes.errors)
+        if known and card.learned and not card.size_of and card.kind in NETWORKS:
             key = Lot(name, card.learned, tuple(sorted(card.shots.items())), ())
             found.setdefault(_network(card), {}).setdefault(key, []).append(domain)
     every = [

@@ -120,6 +120,14 @@ def test_nothing_is_said_of_networks_that_learned_one_set_of_domains() -> None:
         assert networks(old) == []
 
 
+def test_baselines_are_no_network() -> None:
+    made = world()
+    for domain in DOMAINS:
+        fitted = dataclasses.replace(card("linear", (domain,)), kind="baseline", architecture="linear")
+        made.cards[domain, "linear"], made.errors[domain, "linear"] = fitted, errors(0.5, 5)
+    assert transfer(made) == transfer(world())
+
+
 def test_without_constant_velocity_there_is_no_unit() -> None:
     made = world()
     del made.errors["fluid", transfer_module.RIVAL]

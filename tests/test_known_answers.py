@@ -188,10 +188,12 @@ def test_a_coarse_setting_entered_as_a_model_gets_one(case: Case, recipe: Recipe
 
 
 def test_a_coarse_setting_with_real_sleeps_gets_about_one(case: Case, recipe: Recipe, tmp_path: Path) -> None:
-    unit = 0.01
+    """Sleeps are long beside a rollout (some ms), and no longer than they need be for the dearest."""
+    unit = 0.03
 
     def paced(contestant: Contestant, seconds: float) -> Contestant:
-        return dataclasses.replace(contestant, model=Paced(contestant.model, lambda: time.sleep(unit * seconds)))
+        sleep = unit * min(seconds, 4.0)
+        return dataclasses.replace(contestant, model=Paced(contestant.model, lambda: time.sleep(sleep)))
 
     mine = entered(tmp_path, recipe, "drag-1.4", unit * RUNGS["drag-1.4"])
     found = measured(case, [*ladder(recipe, paced), mine])["mine"]["speedup_equal_accuracy"]

@@ -134,7 +134,7 @@ def pays_back(evidence: Evidence, track: str) -> Verdict | None:
     if not by_domain:
         return None
     on = " and ".join(devices(evidence, timed(evidence, track)))
-    why = "Tuning is not counted, which favours networks."
+    why = "Tuning is counted where a card states it; where none is stated, networks are favoured."
     return Verdict(joined(by_domain), why, by_domain, figures, (track,), on)
 
 

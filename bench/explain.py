@@ -91,8 +91,8 @@ COLUMNS: dict[str, Column] = {
         times.memory,
     ),
     "break_even_rollouts": Column(
-        "Rollouts that pay back training data, training and compilation, against the simulator at equal accuracy.",
-        "N* = (C_data + C_train + C_compile) / (T_sim(ε) - T); never where T_sim(ε) ≤ T",
+        "Rollouts that pay back data, training, tuning and compilation, against the simulator at equal accuracy.",
+        "N* = (C_data + C_train + C_tune + C_compile) / (T_sim(ε) - T); never where T_sim(ε) ≤ T",
         "bench/break_even.py; breakeven complexity, arXiv:2605.15399",
         times.break_even,
     ),

@@ -52,7 +52,7 @@ class Law:
 def fit(parameters: Sequence[float] | np.ndarray, errors: Sequence[float] | np.ndarray) -> Law:
     """The law through some sizes: with a floor where that predicts sizes left out better, else without."""
     sizes, wrong = np.asarray(parameters, float), np.asarray(errors, float)
-    if len(sizes) >= FLOORED and _left_out(sizes, wrong, True) < _left_out(sizes, wrong, False):
+    if len(set(sizes.tolist())) >= FLOORED and _left_out(sizes, wrong, True) < _left_out(sizes, wrong, False):
         return _fit(sizes, wrong, True)
     return _fit(sizes, wrong, False)
 
@@ -100,7 +100,8 @@ def families(scenes: Scenes) -> dict[tuple[str, str, str], list[str]]:
         if (domain, base) in scenes.errors:
             names.append(base)
         names.sort(key=lambda name: scenes.cards[domain, name].parameters)
-    return {key: names for key, names in found.items() if len(names) >= FEWEST}
+    several = {key: {scenes.cards[key[0], name].parameters for name in names} for key, names in found.items()}
+    return {key: names for key, names in found.items() if len(several[key]) >= FEWEST}
 
 
 def survey(folder: Path) -> dict[str, list[dict[str, Any]]]:

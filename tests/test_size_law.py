@@ -169,6 +169,17 @@ def test_a_model_in_another_size_is_no_rival_and_a_single_size_no_family() -> No
     assert {r["domain"] for r in ratios(alone)} == {"cloth"}
 
 
+def test_sizes_that_are_the_same_are_one() -> None:
+    """On the smallest tracks a model's own size is one of its others."""
+    made = world()
+    for who, its in made.cards.items():
+        if who[1].startswith("fox"):
+            made.cards[who] = dataclasses.replace(its, parameters=1000)
+    assert laws(made) == ratios(made) == []
+    twice = fit([*SIZES[:3], SIZES[2]], 30 * np.array([*SIZES[:3], SIZES[2]]) ** -0.6 + 0.02)
+    assert twice.floor == 0
+
+
 def test_the_same_seed_gives_the_same_intervals() -> None:
     assert laws(world()) == laws(world())
     assert laws(world(), seed=1)[0]["exponent"] != laws(world())[0]["exponent"]

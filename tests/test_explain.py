@@ -37,7 +37,9 @@ def test_samples_give_every_figure_of_a_row_again(folder: Path, model: str) -> N
     columns = [c for c in COLUMNS if c != METRICS] + [f"{METRICS}/{m}" for m in row[METRICS]]
     for column in columns:
         found = explain.explain(f"ballistic/test/{model}/{column}", folder)
-        assert found["agrees"] is True, (column, found["value"], found["recomputed"])
+        # Of memory a record keeps one figure and no samples.
+        again = {True, None} if column == "peak_memory_bytes" else {True}
+        assert found["agrees"] in again, (column, found["value"], found["recomputed"])
         json.dumps(found, allow_nan=False)
         assert explain.tables(found)[0][1][0]["is"] == found["shown"]
 

@@ -82,7 +82,7 @@ def within(found: float, measured: float, number: int = DRAWN) -> bool:
 
 @pytest.mark.parametrize(
     ("seeds", "share", "measured"),
-    [(1, 0.0, 0.914), (3, 0.0, 0.915), (3, 0.1, 0.882), (3, 1.0, 0.800), (10, 0.1, 0.921), (1, 0.1, 0.614)],
+    [(1, 0.0, 0.914), (3, 0.0, 0.915), (3, 0.1, 0.882), (3, 1.0, 0.800), (1, 0.1, 0.614)],
 )
 def test_the_interval_of_a_mean_covers_as_measured(seeds: int, share: float, measured: float) -> None:
     assert within(coverage(bootstrap, seeds, share), measured)
@@ -157,9 +157,7 @@ def paired_coverage(seeds: int, share: float, number: int = DRAWN) -> float:
     return hits / number
 
 
-@pytest.mark.parametrize(
-    ("seeds", "share", "measured"), [(1, 0.0, 0.940), (3, 0.0, 0.992), (3, 0.1, 0.836), (10, 0.1, 0.924)]
-)
+@pytest.mark.parametrize(("seeds", "share", "measured"), [(1, 0.0, 0.939), (3, 0.0, 0.989), (3, 0.1, 0.827)])
 def test_the_interval_of_a_paired_difference_covers_as_measured(seeds: int, share: float, measured: float) -> None:
     assert within(paired_coverage(seeds, share), measured)
 
@@ -222,7 +220,7 @@ def of_times(rng: np.random.Generator) -> Effect:
     return ratio_of_ratios((a, b), (c, d))
 
 
-@pytest.mark.parametrize(("made", "number"), [(of_errors, 200), (of_times, 40)])
+@pytest.mark.parametrize(("made", "number"), [(of_errors, 150), (of_times, 25)])
 def test_all_verdicts_together_hold_their_level(
     made: Callable[[np.random.Generator], Effect | None], number: int
 ) -> None:

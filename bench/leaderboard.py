@@ -229,7 +229,7 @@ HEADINGS = (
 )
 """What the tables for people show, and under which heading."""
 
-WIDE = 180
+WIDE = 250
 LEFT_OUT = ("position_rmse_1", "spread", "trust_horizon", "bytes", "peak_memory_bytes", "seeds")
 """Columns that a terminal of fewer than WIDE characters is spared; `--json`, the report and Markdown have them all."""
 

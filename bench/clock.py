@@ -1,6 +1,7 @@
 """One way to time anything: warm up, interleave, synchronise, keep every sample.
 
-The clock and the synchronisation are arguments, so that the procedure can be tested on a clock that does not run.
+The clock, the synchronisation and what a device says besides are arguments, so that the procedure can be tested on a clock that
+does not run. What the samples are worth is judged in bench/timing.py.
 """
 
 from __future__ import annotations
@@ -11,15 +12,12 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-
-Task = Callable[[], object]
-
-STEADY = 0.05
-"""Warm-up ends when two calls in a row differ by less than this share."""
+from .device_clocks import Events, Task, TorchEvents, busy_seconds, nvml_throttled
+from .timing import STEADY, Timing
 
 WARMUP_CALLS = 10
 WARMUP_SECONDS = 0.5
@@ -54,6 +52,19 @@ class Clocks:
     cpu: Callable[[], float] = time.process_time
     """Seconds of processor time of this process, all cores together."""
     synchronise: Callable[[], None] = synchronise_all
+    events: Callable[[], Events] | None = None
+    """A new pair of events for each sample; None where there are none, as on a CPU."""
+    busy: Callable[[Task], float | None] | None = None
+    """Seconds of one call in which the device worked, asked once a task after all sampling; None where nobody can tell."""
+    throttled: Callable[[], bool] | None = None
+    """Is the clock frequency held down? Asked after each sample; None where nobody can tell."""
+
+
+def clocks_of(device: Any) -> Clocks:
+    """The clocks of a torch device: on CUDA with events, busy time and the driver's word, elsewhere wall and cores alone."""
+    if device.type != "cuda":
+        return Clocks()
+    return Clocks(events=TorchEvents, busy=busy_seconds, throttled=nvml_throttled(device))
 
 
 @dataclass(frozen=True)
@@ -63,45 +74,8 @@ class Effort:
     samples: int
     sample_seconds: float
     """A sample repeats its task until it takes at least this long [s]."""
-
-
-@dataclass
-class Timing:
-    """Raw and summed-up seconds per call of one task."""
-
-    first_call: float
-    """The very first call, compilation included [s]."""
-    warmup_calls: int
-    steady: bool
-    """False when the warm-up hit its ceiling before two calls agreed."""
-    repeats: int
-    """Calls in one sample."""
-    wanted: int
-    samples: list[float] = field(default_factory=list)
-    """Wall-clock seconds per call, one entry a sample."""
-    cpu_samples: list[float] = field(default_factory=list)
-    """Core-seconds per call, one entry a sample."""
-
-    @property
-    def median(self) -> float:
-        """Median seconds per call."""
-        return float(np.median(self.samples))
-
-    def to_dict(self) -> dict[str, object]:
-        """Plain data for JSON, the raw samples included."""
-        low, high = np.percentile(self.samples, [25, 75])
-        return {
-            "first_call_s": self.first_call,
-            "warmup_calls": self.warmup_calls,
-            "steady": self.steady,
-            "repeats": self.repeats,
-            "samples_s": self.samples,
-            "core_samples_s": self.cpu_samples,
-            "median_s": self.median,
-            "q25_s": float(low),
-            "q75_s": float(high),
-            "core_median_s": float(np.median(self.cpu_samples)),
-        }
+    energy_seconds: float = 10.0
+    """How long a rollout is repeated to measure its energy, and the device left idle before [s]; a GPU alone is asked."""
 
 
 def warm_up(task: Task, effort: Effort, clocks: Clocks) -> Timing:
@@ -122,7 +96,7 @@ def plan(first: float, calls: int, steady: bool, seconds: float, effort: Effort)
     repeats = min(max(1, math.ceil(effort.sample_seconds / per_call)), MAX_REPEATS)
     ceiling = max(CEILING_SECONDS, CEILING_FACTOR * effort.samples * effort.sample_seconds)
     affordable = int(ceiling / (repeats * per_call))
-    return Timing(first, calls, steady, repeats, min(effort.samples, max(3, affordable)))
+    return Timing(first, calls, steady, repeats, min(effort.samples, max(3, affordable)), asked=effort.samples)
 
 
 def once(task: Task, clocks: Clocks) -> float:
@@ -135,14 +109,26 @@ def once(task: Task, clocks: Clocks) -> float:
 
 
 def sample(task: Task, timing: Timing, clocks: Clocks) -> None:
-    """Append one sample to a timing."""
+    """Append one sample to a timing: the wall clock between two synchronisations, and events around the same calls."""
+    events = clocks.events() if clocks.events is not None else None
     clocks.synchronise()
     wall, cpu = clocks.wall(), clocks.cpu()
+    if events is not None:
+        events.start()
     for _ in range(timing.repeats):
         task()
+    if events is not None:
+        events.end()
+        events.wait()
+    passed = clocks.wall()
     clocks.synchronise()
-    timing.samples.append((clocks.wall() - wall) / timing.repeats)
+    stop = clocks.wall()
+    timing.samples.append((stop - wall) / timing.repeats)
     timing.cpu_samples.append((clocks.cpu() - cpu) / timing.repeats)
+    if events is not None:
+        timing.event_samples.append(events.seconds() / timing.repeats)
+        timing.after_events.append((stop - passed) / timing.repeats)
+    timing.throttled += clocks.throttled is not None and clocks.throttled()
 
 
 def time_interleaved(
@@ -172,6 +158,15 @@ def time_interleaved(
                 with _caught(name, failures):
                     sample(tasks[name], timing, clocks)
     return {n: t for n, t in timings.items() if n not in failures}, failures
+
+
+def ask_busy(tasks: Mapping[str, Task], timings: Mapping[str, Timing], clocks: Clocks) -> None:
+    """Note how long the device works in one call of each task. After all sampling: a profiler may leave launches slower."""
+    if clocks.busy is None:
+        return
+    for name, timing in timings.items():
+        with suppress(Exception):  # a cross-check that fails takes no timing away
+            timing.busy = clocks.busy(tasks[name])
 
 
 def turns(names: list[str], rounds: int, seed: int) -> Iterator[str]:

@@ -7,7 +7,6 @@ thread, core-seconds are reported beside the wall clock, and nothing is a headli
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,11 +14,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..contracts import Model, Stepper, Trajectory
+from ..contracts import Model, Trajectory
 from ..contracts.check import own_copy
-from .clock import STEADY, Clocks, Effort, Task, Timing, once, plan, time_interleaved
+from .activity import active_fractions, mean_active
+from .clock import Clocks, Effort, ask_busy, clocks_of, once, plan, time_interleaved
 from .contestants import Contestant
+from .device_clocks import Task
+from .energy import Meter, measure_energy, nvml_counter
+from .memory import measure_memory
+from .phases import first_frame_seconds, phase_seconds
 from .reduce import ratio_of_medians
+from .timing import STEADY, Timing
 
 QUICK_SECONDS = 1.0
 """A rollout shorter than this is called twice at each batch size tried."""
@@ -43,7 +48,7 @@ def speed_case(
     `past` holds the starts of at least one scene; a batch larger than that repeats scenes. Returns an entry a contestant
     and, by contestant, why it failed.
     """
-    clocks = clocks or Clocks()
+    clocks = clocks or clocks_of(past.device)
     pasts = {b: own_copy(past.select(batch_scenes(past, b))) for b in sorted({1, *batches})}
     models = {c.key: c.model for c in contestants}
     alone = {k: _task(m, pasts[1], n_frames) for k, m in models.items()}
@@ -57,32 +62,29 @@ def speed_case(
         warm = {k: _plan_of(chosen[k], effort) for k in larger}
         throughput, late = time_interleaved(larger, effort, clocks=clocks, seed=1, warm=warm)
         _tell(progress, 2, 3)
-        extra = {
-            k: {
-                "phases": phase_seconds(models[k], pasts[1], n_frames, clocks),
-                "peak_memory_bytes": peak_memory(alone[k], past.device),
-            }
-            for k in latency
-            if k not in late
-        }
+        extra = _beside({k: models[k] for k in latency if k not in late}, pasts[1], n_frames, effort, clocks)
+        reference = next((c.key for c in contestants if c.model.card.kind == "reference" and c.key in latency), None)
+        ask_busy(alone, latency, clocks)
+        ask_busy(larger, throughput, clocks)
+        active = _active(models.get(reference or ""), past, n_frames, max(pasts))
         _tell(progress, 3, 3)
-    reference = next((c.key for c in contestants if c.model.card.kind == "reference" and c.key in latency), None)
     entries = []
     for c in (c for c in contestants if c.key in extra):
-        most = throughput.get(c.key, latency[c.key])
+        most, b = throughput.get(c.key, latency[c.key]), best[c.key]
         entries.append(
             {
                 "model": c.name,
                 "kind": c.model.card.kind,
                 "seed": c.seed,
                 "frames": n_frames,
-                "latency": _timing_entry(latency[c.key], 1, pasts),
-                "throughput": _timing_entry(most, best[c.key], pasts)
+                "latency": _timing_entry(latency[c.key], 1, pasts, active),
+                "throughput": _timing_entry(most, b, pasts, active)
                 | {
-                    "nodes_per_s": pasts[best[c.key]].scene.n_nodes * n_frames / max(most.median, 1e-12),
+                    "nodes_per_s": pasts[b].scene.n_nodes * n_frames / max(most.median, 1e-12),
                     "tried": tried[c.key],
                 },
                 **extra[c.key],
+                "active_fraction": mean_active(active[:1]),
                 "speedup_reference": _ratio(latency, reference, c.key),
                 # Timing alone cannot tell; bench/equal_accuracy.py fills it in where errors are known.
                 "speedup_equal_accuracy": None,
@@ -91,8 +93,42 @@ def speed_case(
     return entries, failures | late
 
 
-def _timing_entry(timing: Timing, batch: int, pasts: Mapping[int, Trajectory]) -> dict[str, Any]:
-    return {"batch": batch, "nodes": pasts[batch].scene.n_nodes, **timing.to_dict()}
+def _beside(
+    models: Mapping[str, Model], past: Trajectory, n_frames: int, effort: Effort, clocks: Clocks
+) -> dict[str, dict[str, Any]]:
+    """What is measured at one scene besides latency: phases, the first frame, energy, and memory last, which disturbs timing."""
+    tasks = {k: _task(m, past, n_frames) for k, m in models.items()}
+    counter = nvml_counter(past.device) if effort.energy_seconds > 0 else None
+    meter = None if counter is None else Meter(counter, clocks, effort.energy_seconds)
+    phases = {k: phase_seconds(m, past, n_frames, clocks) for k, m in models.items()}
+    first, energy = first_frame_seconds(models, past, effort, clocks), measure_energy(tasks, meter)
+    return {
+        k: {"phases": phases[k], "first_frame_s": first[k], "energy_j": energy[k], **measure_memory(task, past.device)}
+        for k, task in tasks.items()
+    }
+
+
+@torch.no_grad()
+def _active(reference: Model | None, past: Trajectory, n_frames: int, batch: int) -> list[float | None]:
+    """Active fraction of each start of the largest batch, by the reference's own rollout, a scene that repeats once.
+
+    Empty where there is no reference, or where it fails on all starts at once, as a device too small makes it.
+    """
+    if reference is None:
+        return []
+    starts = own_copy(past.select(batch_scenes(past, min(batch, past.scene.n_scenes))))
+    try:
+        return active_fractions(starts, reference.rollout(starts, n_frames))
+    except Exception:  # too large for the device: timings stand without it
+        return []
+
+
+def _timing_entry(
+    timing: Timing, batch: int, pasts: Mapping[int, Trajectory], active: Sequence[float | None]
+) -> dict[str, Any]:
+    shares = [active[k % len(active)] for k in range(batch)] if active else []
+    about = {"batch": batch, "nodes": pasts[batch].scene.n_nodes, "active_fraction": mean_active(shares)}
+    return about | timing.to_dict()
 
 
 def _tell(progress: Callable[[int, int], None] | None, done: int, total: int) -> None:
@@ -155,30 +191,6 @@ def _throughput(batch: int, past: Trajectory, n_frames: int, seconds: float, fir
     return {"batch": batch, "seconds": seconds, "first_call_s": first, "nodes_per_s": rate, "error": None}
 
 
-@torch.no_grad()
-def phase_seconds(model: Model, past: Trajectory, n_frames: int, clocks: Clocks) -> dict[str, float] | None:
-    """Seconds of one rollout spent in encode, in all advances and in all decodes; None for what is no Stepper.
-
-    Synchronising between phases costs time of its own: compare the phases with each other, not with the latency.
-    """
-    if not isinstance(model, Stepper):
-        return None
-    now = past.n_frames - 1
-    script = past.scene.script.starting_at(now)
-    spent = {"encode_s": 0.0, "advance_s": 0.0, "decode_s": 0.0}
-    held: dict[str, Any] = {}
-
-    def step(phase: str, work: Callable[[], Any]) -> None:
-        spent[phase] += once(lambda: held.__setitem__("state" if phase != "decode_s" else "frame", work()), clocks)
-
-    step("encode_s", lambda: model.encode(past))
-    for k in range(n_frames):
-        later = script.starting_at(k)
-        step("advance_s", lambda later=later: model.advance(held["state"], later))  # type: ignore[misc]
-        step("decode_s", lambda: model.decode(held["state"]))
-    return spent
-
-
 @contextmanager
 def timing_threads(device: torch.device) -> Iterator[None]:
     """On a CPU, torch on one thread while timing: solvers on Warp use one too, and two would fight over two cores."""
@@ -189,34 +201,3 @@ def timing_threads(device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _driver_used(device: torch.device) -> int:
-    free, total = torch.cuda.mem_get_info(device)
-    return int(total - free)
-
-
-def peak_memory(
-    task: Task, device: torch.device, *, used: Callable[[torch.device], int] = _driver_used, interval: float = 0.005
-) -> int | None:
-    """Largest device memory in use during one call [bytes], as the driver says it (torch does not see Taichi or Warp).
-
-    All processes on the device count. None on a CPU, which has no such figure.
-    """
-    if device.type != "cuda":
-        return None
-    peak = [used(device)]
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(interval):
-            peak.append(used(device))
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        task()
-    finally:
-        done.set()
-        watcher.join()
-    return max(*peak, used(device))

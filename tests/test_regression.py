@@ -316,7 +316,7 @@ class Scripted:
 
 
 class Sleepy(Model):
-    """A model that takes a second, and then sleeps so long [s]."""
+    """A model that takes a tenth of a second and sleeps that many tenths: short enough for every sample asked for."""
 
     def __init__(self, inner: Model, clock: Scripted, sleep: float = 0.0) -> None:
         self.inner, self.clock, self.sleep = inner, clock, sleep
@@ -326,7 +326,7 @@ class Sleepy(Model):
         return self.inner.card
 
     def rollout(self, past: Trajectory, n_frames: int) -> Trajectory:
-        self.clock.spend(1.0 + self.sleep)
+        self.clock.spend(0.1 * (1.0 + self.sleep))
         return self.inner.rollout(past, n_frames)
 
 
@@ -344,7 +344,7 @@ def test_an_injected_sleep_makes_two_runs_disagree(
     tmp_path: Path, tiny: Track, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Scripted()
-    monkeypatch.setattr(speed_module, "Clocks", lambda: Clocks(lambda: clock.now, lambda: clock.now))
+    monkeypatch.setattr(speed_module, "clocks_of", lambda _: Clocks(lambda: clock.now, lambda: clock.now))
     domain = Timed(clock)
     effort = dataclasses.replace(tiny, timing_batches=(1,))
     rungs = domain.ladder(domain.recipe("xs"))

@@ -57,7 +57,8 @@ def track_of(plain: Mapping[str, Any]) -> Track:
     if unknown:
         raise MisuseError(f"a track has no field {unknown[0]!r}; known are {', '.join(f.name for f in dataclasses.fields(Track))}")
     try:
-        return Track(**{name: tuple(v) if isinstance(v, list) else v for name, v in kept.items()})
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in kept.items()}
+        return Track(**values)
     except TypeError as error:
         raise MisuseError(f"a track is incomplete: {error}") from error
 
@@ -171,7 +172,7 @@ SIZES: Mapping[str, tuple[int, ...]] = {
 def sizes() -> Track:
     """Error against parameters: the generalist and every specialist in several widths, at equal data and at equal compute.
 
-    Half of the steps of `quick`, for all, so that 22 trainings take about eight minutes on 2 quiet cores.
+    Half of the steps of `quick`, for all, so that 22 networks train in eight to ten minutes on 2 quiet cores.
     """
     others = [f"{name}-width_{w}{at}" for name, widths in SIZES.items() for w in widths for at in ("", "_timed")]
     less = {"training_steps": 750, "timing_samples": 3, "timing_batches": (1,), "probed": False}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hedgefox.bench import size_law
 from hedgefox.bench import transfer as transfer_module
-from hedgefox.bench._by_scene import Scenes
+from hedgefox.bench._by_scene import Scenes, read
 from hedgefox.bench.transfer import networks, transfer
 from hedgefox.contracts import ModelCard
 
@@ -132,3 +134,12 @@ def test_without_constant_velocity_there_is_no_unit() -> None:
     made = world()
     del made.errors["fluid", transfer_module.RIVAL]
     assert all(set(row["errors"]) == {"cloth"} for row in transfer(made)["matrix"])
+
+
+def test_records_from_before_cards_said_what_was_learned_say_nothing_of_it() -> None:
+    results = Path(__file__).parents[1] / "results" / "2026-11-22-quick-cpu"
+    (scenes,) = read(results)
+    assert {card.learned for card in scenes.cards.values()} == {()}
+    assert {"jepa", "linear"} <= set(scenes.models())
+    assert transfer_module.survey(results) == {"matrix": [], "breadth": [], "few": []}
+    assert size_law.survey(results) == {"laws": [], "ratios": []}

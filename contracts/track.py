@@ -55,7 +55,9 @@ def track_of(plain: Mapping[str, Any]) -> Track:
     kept = {f.name: plain[f.name] for f in dataclasses.fields(Track) if f.name in plain}
     unknown = sorted(set(plain) - set(kept))
     if unknown:
-        raise MisuseError(f"a track has no field {unknown[0]!r}; known are {', '.join(f.name for f in dataclasses.fields(Track))}")
+        raise MisuseError(
+            f"a track has no field {unknown[0]!r}; known are {', '.join(f.name for f in dataclasses.fields(Track))}"
+        )
     try:
         values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in kept.items()}
         return Track(**values)

@@ -27,8 +27,9 @@ def node_spacing(position: Tensor) -> float:
     if position.shape[0] < 2:
         return float("nan")
     some = position[:: max(1, position.shape[0] // SPACING_NODES)]
-    nearest = torch.cdist(some, position).topk(2, largest=False).values[:, 1]
-    return float(nearest.median())
+    # By matrix products, distances that are small beside the coordinates would drown in rounding.
+    apart = torch.cdist(some, position, compute_mode="donot_use_mm_for_euclid_dist")
+    return float(apart.topk(2, largest=False).values[:, 1].median())
 
 
 def active_fractions(past: Trajectory, film: Trajectory) -> list[float | None]:

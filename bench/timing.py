@@ -2,7 +2,8 @@
 
 Nothing is retried and nothing is dropped: noise is shown. What each flag means, with its threshold:
 
-    not_steady      the warm-up hit its ceiling before two calls in a row agreed within STEADY
+    not_steady      the warm-up hit its ceiling before two calls in a row agreed within STEADY, and the first two samples, which
+                    follow it, do not agree either (a slow task is called once to warm up, which can agree with nothing)
     few_samples     fewer samples than asked for or than ENOUGH_SAMPLES, or samples shorter than ENOUGH_SECONDS
     noisy           the quartiles are further apart than NOISY of the median
     drift           the medians of the first and second half of the samples differ by more than DRIFT of the whole median, and the
@@ -118,6 +119,11 @@ class Timing:
         earlier, later = self._halves() if drift > 0 else self._halves()[::-1]
         return bool(np.percentile(earlier, 75) < np.percentile(later, 25))
 
+    def _settled(self) -> bool:
+        first, second = (*self.samples, *self.samples)[:2]
+        agree = len(self.samples) > 1 and abs(first - second) <= STEADY * min(first, second)
+        return self.steady or agree
+
     def _few(self) -> bool:
         few = len(self.samples) < max(self.asked, ENOUGH_SAMPLES)
         return few or self.median * self.repeats < LEEWAY * ENOUGH_SECONDS
@@ -129,7 +135,7 @@ class Timing:
     def flags(self) -> list[str]:
         """What is to be known of these samples; the module says what each flag means."""
         shown = {
-            "not_steady": not self.steady,
+            "not_steady": not self._settled(),
             "few_samples": self._few(),
             "noisy": self.noise > NOISY,
             "drift": self._drifts(),

@@ -89,7 +89,8 @@ def restrict(scene: Scene, frame: Frame, spacing: float) -> tuple[Scene, Frame]:
 def _per_axis(scene: Scene, spacing: float) -> int:
     """How many particles of a spacing stand for one of the scene's along each axis, at least 1."""
     lightest = float(scene.mass[scene.free].min()) if bool(scene.free.any()) else 0.0
-    return max(1, round((lightest / WATER_DENSITY) ** (1 / scene.dim) / spacing))
+    own_spacing: float = (lightest / WATER_DENSITY) ** (1 / scene.dim)
+    return max(1, round(own_spacing / spacing))
 
 
 def _split_one(scene: Scene, frame: Frame, b: int, spacing: float) -> dict[str, Tensor]:

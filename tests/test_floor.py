@@ -38,7 +38,8 @@ def test_a_refined_run_starts_from_the_same_nodes_and_stays_near(name: str) -> N
     def error(model: object) -> torch.Tensor:
         answer = rolled(case, model)  # type: ignore[arg-type]
         assert answer.position.shape == case.truth.position.shape
-        return (answer.position - case.truth.position)[:, case.truth.scene.free].norm(dim=-1).mean(1)
+        apart: torch.Tensor = (answer.position - case.truth.position)[:, case.truth.scene.free].norm(dim=-1)
+        return apart.mean(1)
 
     fine, coarse = error(refined), error(coarsest)
     assert bool((fine < coarse).all())

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 import torch
+from hedgefox.bench import record
 from hedgefox.bench.clock import Clocks, Effort, ask_busy, clocks_of, time_interleaved
+from hedgefox.bench.contestants import Contestant
 from hedgefox.bench.device_clocks import covered, nvml_throttled
 from hedgefox.bench.reduce import ratio_of_medians
+from hedgefox.bench.speed import speed_case
 from hedgefox.bench.timing import Timing
+from hedgefox.contracts import Model, ModelCard, Trajectory
 
 from .fake_device import FakeDevice, FakeEvents
 
@@ -176,6 +183,50 @@ def test_real_small_kernels_are_host_bound() -> None:
     timings, _ = time_interleaved({"add": task}, Effort(5, 0.1), clocks=clocks)
     ask_busy({"add": task}, timings, clocks)
     assert timings["add"].busy is None or timings["add"].host_bound
+
+
+# -- an entry of a record -----------------------------------------------------------------------------------------------
+
+
+class Launching(Model):
+    """A model that launches some kernels a frame, 10 ms of the host each and 1 ms of the device."""
+
+    def __init__(self, device: FakeDevice, kind: str, kernels: int, shortest: int = 1) -> None:
+        self.device, self.kernels, self.shortest = device, kernels, shortest
+        self._card = ModelCard(f"{kind}-{kernels}", kind, "none", "none", "none", ("*",))
+
+    @property
+    def card(self) -> ModelCard:
+        return self._card
+
+    def rollout(self, past: Trajectory, n_frames: int) -> Trajectory:
+        if n_frames < self.shortest:
+            raise RuntimeError("too short")
+        self.device.launch(self.kernels * n_frames, host=0.01, device=0.001)
+        return past
+
+
+def test_an_entry_holds_what_the_device_says(film: Trajectory) -> None:
+    device = FakeDevice()
+    who = [Contestant(Launching(device, "reference", 4)), Contestant(Launching(device, "ladder", 2, shortest=8))]
+    entries, failures = speed_case(film.frames(0, 4), 8, who, Effort(3, 0.0), batches=(1, 2), clocks=device.clocks)
+    assert not failures
+    one, two = entries
+    for part in ("latency", "throughput"):
+        assert one[part]["busy_s"] == pytest.approx(4 * 8 * 0.001)
+        assert "host_bound" in one[part]["flags"]
+        assert len(one[part]["event_samples_s"]) == len(one[part]["samples_s"])
+    assert one["first_frame_s"] == pytest.approx(4 * 0.01 + 0.001), "launches, and the last kernel"
+    assert two["first_frame_s"] is None, "a model that cannot do one frame is timed all the same"
+    assert two["latency"]["median_s"] == pytest.approx(2 * 8 * 0.01 + 0.001)
+    assert one["energy_j"] is None
+    schema = json.loads(Path(record.__file__).with_name("record.schema.json").read_text(encoding="utf-8"))
+    part = {"$defs": schema["$defs"], **schema["properties"]["speed"]["items"]}
+    for entry in entries:
+        jsonschema.validate({"domain": "ballistic", **entry}, part)
+    odd = {"domain": "ballistic", **one, "latency": {**one["latency"], "flags": ["fine"]}}
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(odd, part)
 
 
 # -- noise -------------------------------------------------------------------------------------------------------------

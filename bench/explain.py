@@ -85,9 +85,9 @@ COLUMNS: dict[str, Column] = {
     "parameters": Column("Trained numbers of the model.", "as its card says", "contracts/card.py", samples.on_card),
     "bytes": Column("Size of the weights [bytes].", "as its card says", "contracts/card.py", samples.on_card),
     "peak_memory_bytes": Column(
-        "Largest device memory in use during one rollout [bytes], as the driver says it; nothing on a CPU.",
-        "value = max over the rollout of (total - free)",
-        "bench/speed.py: peak_memory",
+        "Largest memory in use during one rollout [bytes]: the device's, as its driver says it; on a CPU how far the process grew.",
+        "value = max over the rollout of (total - free); on a CPU max of resident size less that at the start",
+        "bench/memory.py",
         times.memory,
     ),
     "break_even_rollouts": Column(

@@ -22,6 +22,7 @@ LAYERS = {
     "surrogates": {"contracts", "datasets", "surrogates"},
     "jepa": {"contracts", "datasets", "surrogates", "jepa"},
     "bench": {"contracts", "simulators", "datasets", "surrogates", "jepa", "bench"},
+    "commands": {"contracts", "simulators", "datasets", "surrogates", "jepa", "bench", "commands", "_terminal"},
 }
 """What each folder may import of ours."""
 

@@ -1,0 +1,135 @@
+"""Models: trained, scored, timed."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from .._terminal import Answer, as_pairs, progress_bar, show_lines, show_table
+from ._arguments import device, folder, seed, verb
+
+
+def add_train(verbs: Any) -> None:
+    """`train`."""
+    example = "hedgefox train linear --track quick --seed 0 --data data/fluid --out weights/linear"
+    made = verb(
+        verbs,
+        "train",
+        "train a model on the data of a domain, or of several; the same command resumes",
+        example,
+        do_train,
+    )
+    made.add_argument("model", metavar="MODEL")
+    made.add_argument("--domain", metavar="D", help="which of several in DIR; default: all of them")
+    made.add_argument("--track", required=True, metavar="T")
+    made.add_argument("--seed", type=seed, default=0, metavar="S")
+    folder(
+        made, "--data", "the folder DIR/DOMAIN that generate wrote, or DIR for a model that learns all domains at once"
+    )
+    folder(made, "--out", "weights, log and card go here")
+    device(made)
+
+
+def do_train(args: argparse.Namespace) -> Answer:
+    """Train and save."""
+    from ..bench.environment import require_device
+    from ..bench.verbs import training_data
+    from ..contracts import track
+    from ..surrogates import train
+
+    data = training_data(args.model, args.data, args.domain)
+    device = require_device(args.device)
+    with progress_bar(args.watched) as tell:
+        model = train(
+            args.model, data, track(args.track), seed=args.seed, out=args.out, device=device,
+            progress=lambda done, total, *_: tell(f"train {args.model}", done, total),
+        )  # fmt: skip
+    card = model.card.to_dict()
+    return Answer({"folder": str(args.out), "card": card}, lambda console: show_table(console, as_pairs(card)))
+
+
+def add_score(verbs: Any) -> None:
+    """`score`."""
+    example = "hedgefox score linear persistence weights/linear --data data/fluid --out scores"
+    made = verb(verbs, "score", "accuracy, per trajectory and frame", example, do_score)
+    made.add_argument(
+        "models",
+        nargs="+",
+        metavar="MODEL|WEIGHTS|FILE",
+        help="a name, 'reference', a rung, a folder of weights or of predictions, or a Python file of your own",
+    )
+    folder(made, "--data", "the folder DIR/DOMAIN that generate wrote")
+    folder(made, "--out", "record.json and curves.parquet go here")
+    made.add_argument("--track", metavar="T", help="default: that of the data")
+    made.add_argument(
+        "--split", action="append", metavar="SPLIT", help="may be repeated; default: test and out of distribution"
+    )
+    device(made)
+
+
+def do_score(args: argparse.Namespace) -> Answer:
+    """Score and show the board of just these models."""
+    from ..bench.verbs import score
+
+    with progress_bar(args.watched) as tell:
+        record = score(
+            args.models, args.data, args.out, track=args.track, splits=args.split, device=args.device,
+            progress=lambda done, total: tell("score", done, total),
+        )  # fmt: skip
+    return _record_answer(record)
+
+
+def add_speed(verbs: Any) -> None:
+    """`speed`."""
+    example = "hedgefox speed persistence linear --domain fluid --out speed"
+    made = verb(verbs, "speed", "latency, throughput and memory, beside the reference simulator", example, do_speed)
+    what = "a name, a rung, a folder of weights, or a Python file of your own"
+    made.add_argument("models", nargs="+", metavar="MODEL|WEIGHTS|FILE", help=what)
+    made.add_argument("--domain", metavar="D", help="default: that of the weights, if it is one")
+    made.add_argument("--track", default="quick", metavar="T", help="sets sizes and timing effort (default: quick)")
+    folder(made, "--out", "record.json goes here")
+    device(made)
+
+
+def do_speed(args: argparse.Namespace) -> Answer:
+    """Time, and show what was measured."""
+    from ..bench.verbs import speed
+
+    with progress_bar(args.watched) as tell:
+        record = speed(
+            args.models, args.out, domain=args.domain, track=args.track, device=args.device,
+            progress=lambda done, total: tell("speed", done, total),
+        )  # fmt: skip
+    return _record_answer(record)
+
+
+def _record_answer(record: dict[str, Any]) -> Answer:
+    """A record, shown as a board and a table of timings; does not hold when a contestant failed."""
+
+    def show(console: Any) -> None:
+        from ..bench.leaderboard import board_of, print_board
+
+        print_board(board_of([record]), console)
+        if not record["scores"]:
+            show_table(console, [_speed_row(s) for s in record["speed"]])
+        show_failures(console, record)
+
+    return Answer(record, show, holds=not record["failures"])
+
+
+def _speed_row(entry: dict[str, Any]) -> dict[str, Any]:
+    best = entry["throughput"]
+    return {
+        "model": entry["model"],
+        "latency [ms]": 1e3 * entry["latency"]["median_s"],
+        "core time [ms]": 1e3 * entry["latency"]["core_median_s"],
+        "best batch": best["batch"],
+        "nodes/s": best["nodes_per_s"],
+        "× reference": entry["speedup_reference"],
+        "peak memory [bytes]": entry["peak_memory_bytes"],
+    }
+
+
+def show_failures(console: Any, record: dict[str, Any]) -> None:
+    """Print what failed, a line each."""
+    show_lines(console, *(f"failed: {f['stage']} {f['domain']} {f['model']}: {f['error']}" for f in record["failures"]))

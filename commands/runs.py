@@ -1,0 +1,95 @@
+"""Whole tracks and sealed rounds."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from .._terminal import Answer, as_pairs, progress_bar, show_lines, show_table
+from ._arguments import device, folder, seed, verb
+from .models import show_failures
+
+
+def add_run(verbs: Any) -> None:
+    """`run`."""
+    example = "hedgefox run --track quick --out runs/quick"
+    made = verb(
+        verbs, "run", "the whole track: data, training, scores, timing, board, report; resumable", example, do_run
+    )
+    made.add_argument("--track", required=True, metavar="T")
+    folder(made, "--out", "everything goes here")
+    made.add_argument("--domain", action="append", metavar="D", help="may be repeated; default: all")
+    made.add_argument(
+        "--seed", action="append", type=seed, metavar="S", help="training seed, may be repeated; default: the track's"
+    )
+    made.add_argument("--no-speed", action="store_true", help="measure accuracy alone; other work may go on beside it")
+    device(made)
+
+
+def do_run(args: argparse.Namespace) -> Answer:
+    """Run everything; shows the board, the time of each stage beside its budget, and where the report is."""
+    from ..bench.run import run
+
+    with progress_bar(args.watched) as tell:
+        folder = run(
+            args.track, args.out, domains=args.domain, device=args.device, progress=tell,
+            seeds=args.seed, timed=not args.no_speed,
+        )  # fmt: skip
+    return _finished(folder)
+
+
+def add_round(verbs: Any) -> None:
+    """`round`."""
+    what = (
+        "a sealed round: what runs trained, and models of your own, on states made from the hashes of all that entered"
+    )
+    example = (
+        "hedgefox round runs/seed-0 runs/seed-1 ./my_model.py --out runs/round\n  hedgefox round --check runs/round"
+    )
+    made = verb(verbs, "round", what, example, do_round)
+    made.add_argument("entries", nargs="*", metavar="RUN|FILE", help="folders of runs with their weights; Python files")
+    made.add_argument("--out", type=Path, metavar="DIR", help="data, record, board and report go here")
+    made.add_argument("--domain", action="append", metavar="D", help="may be repeated; default: those of the runs")
+    made.add_argument("--no-speed", action="store_true", help="measure accuracy alone; other work may go on beside it")
+    made.add_argument("--check", type=Path, metavar="DIR", help="derive the seal of a finished round again; no entries")
+    device(made)
+
+
+def do_round(args: argparse.Namespace) -> Answer:
+    """Play a round and show its board; or derive a seal again, which holds when it is the record's."""
+    from ..bench import record as records
+    from ..bench.round import play_round
+    from ..bench.seal import checked
+    from ..contracts import MisuseError
+
+    if args.check is not None:
+        found = checked(records.read(args.check))
+        return Answer(found, lambda console: show_table(console, as_pairs(found)), holds=found["holds"])
+    if args.out is None:
+        raise MisuseError("a round needs a folder of its own; give one with --out DIR")
+    with progress_bar(args.watched) as tell:
+        folder = play_round(
+            args.entries, args.out, domains=args.domain, device=args.device, progress=tell, timed=not args.no_speed
+        )
+    return _finished(folder)
+
+
+def _finished(folder: Path) -> Answer:
+    """What a run or a round left: its board, the time of each stage, failures, the report."""
+    from ..bench import leaderboard
+    from ..bench import record as records
+
+    made = records.read(folder)
+    page = folder / "report" / "index.html"
+
+    def show(console: Any) -> None:
+        leaderboard.print_board(leaderboard.board(folder), console)
+        show_table(
+            console, [{"stage": s["name"], "seconds": s["seconds"], "budget": s["budget"]} for s in made["stages"]]
+        )
+        show_failures(console, made)
+        show_lines(console, f"report: {page}")
+
+    data = {"out": str(folder), "report": str(page), "stages": made["stages"], "failures": made["failures"]}
+    return Answer(data | {"rows": leaderboard.rows(folder)}, show, holds=not made["failures"])

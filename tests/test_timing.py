@@ -221,12 +221,12 @@ def test_an_entry_holds_what_the_device_says(film: Trajectory) -> None:
     assert two["latency"]["median_s"] == pytest.approx(2 * 8 * 0.01 + 0.001)
     assert one["energy_j"] is None
     schema = json.loads(Path(record.__file__).with_name("record.schema.json").read_text(encoding="utf-8"))
-    part = {"$defs": schema["$defs"], **schema["properties"]["speed"]["items"]}
+    form = {"$defs": schema["$defs"], **schema["properties"]["speed"]["items"]}
     for entry in entries:
-        jsonschema.validate({"domain": "ballistic", **entry}, part)
+        jsonschema.validate({"domain": "ballistic", **entry}, form)
     odd = {"domain": "ballistic", **one, "latency": {**one["latency"], "flags": ["fine"]}}
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(odd, part)
+        jsonschema.validate(odd, form)
 
 
 # -- noise -------------------------------------------------------------------------------------------------------------

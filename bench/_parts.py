@@ -17,7 +17,7 @@ from ..contracts.model import Probed
 from . import score as scoring
 from .contestants import Contestant
 from .score import Case, Score
-from .speed import timing_threads
+from .timing.speed import timing_threads
 
 if TYPE_CHECKING:
     from ..datasets import Workers

@@ -11,12 +11,13 @@ from typing import Any
 
 from ..contracts import MisuseError, ModelCard
 from . import _held as held
-from . import leaderboard, size_law, transfer
+from . import leaderboard
 from . import record as records
 from ._held import Place
 from .leaderboard import Entry
 from .pool import read_pooled
 from .regression import regression
+from .scaling import size_law, transfer
 
 FACTORS = ("objective", "learning_algorithm", "architecture")
 """What comes first on a card, and so first here."""

@@ -8,7 +8,7 @@ from typing import Any
 from ._held import TIE, TRAINED
 from .compare import OBJECTIVES, SCOPES
 from .leaderboard import SHOWN, text_of
-from .scaling_tables import of_size_law, of_transfer
+from .scaling.tables import of_size_law, of_transfer
 
 Table = tuple[str, list[dict[str, Any]]]
 LABELS = {

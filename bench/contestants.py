@@ -9,7 +9,7 @@ from typing import Any
 
 from ..contracts import Domain, MisuseError, Model, Recipe, Track, registry
 from ..contracts.card import knows
-from . import entry, predictions
+from .entries import entry, predictions
 
 REFERENCE = "reference"
 """Name under which the reference simulator is asked for."""

@@ -21,8 +21,8 @@ from ..contracts import Domain, Model, Recipe, registry
 from ._metric import Metric, metrics_for
 from .reduce import estimate, reductions
 from .score import Case, prepare, rolled
-from .speed import timing_threads
 from .summary import POSITION, REDUCTIONS
+from .timing.speed import timing_threads
 
 METRICS = (POSITION, "observable_error")
 """What the floor is measured in."""

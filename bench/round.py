@@ -17,9 +17,9 @@ from ..contracts.track import track_of
 from . import environment
 from . import record as records
 from ._metric import every_metric
-from .admission import films_on_the_spot, require_admissible
 from .alike import fixed
 from .contestants import Contestant, resolve, surrogate_names
+from .entries.admission import films_on_the_spot, require_admissible
 from .run import COLLAPSED, Pipeline, Progress, folder_hash
 from .seal import seal_of, seed_of
 
@@ -40,7 +40,7 @@ def play_round(
 ) -> Path:
     """Play a sealed round in `out` and return that folder: data/, stages/, record.json, curves.parquet, report/.
 
-    `entries` are folders of finished runs of one track, with their weights, and Python files of models (bench/entry.py). Each
+    `entries` are folders of finished runs of one track, with their weights, and Python files of models (bench/entries/). Each
     training seed of a model that the runs hold is entered; `domains` default to those of the runs. Not `timed`, accuracy alone is
     measured.
 

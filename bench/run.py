@@ -22,12 +22,12 @@ from . import environment
 from ._assemble import failure, write_record
 from ._parts import Unit, probe_one, score_unit, train_one, traveller, travels
 from ._stages import Done, score_stage, stage
-from .clock import Effort
 from .contestants import Contestant, spread, surrogate_names
 from .floor import floor_one
 from .report import report
 from .score import Score
-from .speed import speed_case
+from .timing.clock import Effort
+from .timing.speed import speed_case
 
 if TYPE_CHECKING:
     from ..datasets import Workers

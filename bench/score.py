@@ -19,7 +19,7 @@ from ..contracts.check import own_copy
 from ..contracts.model import Reconstructs
 from ._metric import Metric, metrics_for
 from .contestants import Contestant
-from .predictions import Predictions
+from .entries.predictions import Predictions
 
 MAX_NODES = 20_000
 """Nodes rolled out at once: memory stays bounded whatever the split holds."""

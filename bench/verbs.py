@@ -14,12 +14,12 @@ from ..contracts import Domain, MisuseError, Model, PhysicsCheck, Recipe, Track,
 from ..contracts import track as track_named
 from . import environment
 from ._assemble import failure, failures_of, write_record
-from .admission import films_on_the_spot, require_admissible
-from .clock import Effort
 from .contestants import REFERENCE, Contestant, resolve
-from .predictions import Predictions
+from .entries.admission import films_on_the_spot, require_admissible
+from .entries.predictions import Predictions
 from .score import Score, prepare, score_case
-from .speed import speed_case
+from .timing.clock import Effort
+from .timing.speed import speed_case
 
 Progress = Callable[[int, int], None]
 DESCRIPTION = "dataset.json"
@@ -41,7 +41,7 @@ def score(
 
     A model is a Model, a folder of weights or of predictions, a Python file of your own, the name of a surrogate that needs no
     training, a rung of the ladder, or "reference". Domain and track default to those of the data; `splits` to all but train and
-    valid. A model from a file is checked first (bench/admission.py).
+    valid. A model from a file is checked first (bench/entries/admission.py).
 
     Raises MisuseError for an unknown model, split or device, and for data that are not a data set; CheckFailed when a model from
     a file breaks the contract of a model.

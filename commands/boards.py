@@ -83,7 +83,7 @@ def add_explain(verbs: Any) -> None:
 def do_explain(args: argparse.Namespace) -> Answer:
     """All that is behind a cell; does not hold when the samples give another figure."""
     from .._terminal import show_titled
-    from ..bench.explain import explain, tables, verdict
+    from ..bench.explain.cell import explain, tables, verdict
 
     found = explain(args.cell, args.folder)
 
@@ -106,8 +106,8 @@ def add_claims(verbs: Any) -> None:
 
 def do_claims(args: argparse.Namespace) -> Answer:
     """Judge, and show or write."""
-    from ..bench import claims
     from ..bench import record as records
+    from ..bench.claims import page as claims
 
     found = claims.judged(args.folder)
     if args.out is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hedgefox.bench.clock import Clocks
+from hedgefox.bench.timing.clock import Clocks
 
 
 class FakeDevice:

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hedgefox.bench import memory
-from hedgefox.bench.activity import ACTIVE, active_fractions, mean_active, node_spacing
-from hedgefox.bench.clock import Effort
 from hedgefox.bench.contestants import Contestant
-from hedgefox.bench.memory import measure_memory, process_growth
-from hedgefox.bench.speed import batch_scenes, speed_case
+from hedgefox.bench.timing import memory
+from hedgefox.bench.timing.activity import ACTIVE, active_fractions, mean_active, node_spacing
+from hedgefox.bench.timing.clock import Effort
+from hedgefox.bench.timing.memory import measure_memory, process_growth
+from hedgefox.bench.timing.speed import batch_scenes, speed_case
 from hedgefox.contracts import Domain, Recipe, Trajectory
 
 CPU = torch.device("cpu")

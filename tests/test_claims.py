@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from hedgefox import cli
-from hedgefox.bench import claims, curves
+from hedgefox.bench import curves
 from hedgefox.bench import record as records
-from hedgefox.bench._claims_speed import surely
-from hedgefox.bench._evidence import Difference, relative
 from hedgefox.bench._metric import every_metric
+from hedgefox.bench.claims import page as claims
+from hedgefox.bench.claims.evidence import Difference, relative
+from hedgefox.bench.claims.speed import surely
 from hedgefox.bench.equal_accuracy import with_equal_accuracy
 from hedgefox.bench.reduce import Estimate
 from hedgefox.bench.score import Score

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from hedgefox.bench.clock import Clocks
-from hedgefox.bench.energy import Meter, NvmlCounter, measure_energy, nvml_counter
+from hedgefox.bench.timing.clock import Clocks
+from hedgefox.bench.timing.energy import Meter, NvmlCounter, measure_energy, nvml_counter
 
 IDLE, LOAD = 50.0, 250.0
 
@@ -130,7 +130,7 @@ def test_the_library_is_asked_for_the_device_by_its_identity(monkeypatch: pytest
 
 @pytest.mark.gpu
 def test_a_real_device_draws_more_at_work_than_at_rest() -> None:
-    from hedgefox.bench.clock import clocks_of
+    from hedgefox.bench.timing.clock import clocks_of
 
     device = torch.device("cuda")
     counter = nvml_counter(device)

@@ -15,9 +15,9 @@ import pytest
 import torch
 from hedgefox import cli
 from hedgefox.bench import record as records
-from hedgefox.bench.admission import EXPLAINED, require_admissible
 from hedgefox.bench.contestants import Contestant
-from hedgefox.bench.honesty import SLOWED, require_honest, unseen
+from hedgefox.bench.entries.admission import EXPLAINED, require_admissible
+from hedgefox.bench.entries.honesty import SLOWED, require_honest, unseen
 from hedgefox.bench.verbs import score, speed
 from hedgefox.contracts import (
     CheckFailed,

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 from hedgefox import cli
-from hedgefox.bench import _sources, environment, explain, leaderboard
-from hedgefox.bench.explain import COLUMNS, IDENTITY, METRICS
+from hedgefox.bench import environment, leaderboard
+from hedgefox.bench.explain import cell as explain
+from hedgefox.bench.explain import sources as _sources
+from hedgefox.bench.explain.cell import COLUMNS, IDENTITY, METRICS
 from hedgefox.bench.run import run
 from hedgefox.contracts import Domain, MisuseError, track
 

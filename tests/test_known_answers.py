@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 import torch
-from hedgefox.bench.clock import Clocks, Effort
 from hedgefox.bench.contestants import Contestant, resolve
 from hedgefox.bench.equal_accuracy import with_equal_accuracy
 from hedgefox.bench.score import Case, prepare, score_case
-from hedgefox.bench.speed import speed_case
+from hedgefox.bench.timing.clock import Clocks, Effort
+from hedgefox.bench.timing.speed import speed_case
 from hedgefox.bench.verbs import score, speed
 from hedgefox.contracts import CheckFailed, Model, ModelCard, Recipe, Track, Trajectory, check_model, track
 from hedgefox.datasets import generate, load

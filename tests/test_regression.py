@@ -15,11 +15,11 @@ import pytest
 from hedgefox import cli
 from hedgefox.bench import curves, environment
 from hedgefox.bench import record as records
-from hedgefox.bench import speed as speed_module
-from hedgefox.bench.clock import Clocks
 from hedgefox.bench.compare_tables import tables
 from hedgefox.bench.regression import disagreements, holds, regression
 from hedgefox.bench.run import run
+from hedgefox.bench.timing import speed as speed_module
+from hedgefox.bench.timing.clock import Clocks
 from hedgefox.bench.verbs import speed
 from hedgefox.contracts import Domain, MisuseError, Model, ModelCard, Recipe, Track, Trajectory, track
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hedgefox.bench import curves, size_law
+from hedgefox.bench import curves
 from hedgefox.bench import record as records
-from hedgefox.bench._by_scene import Scenes, read
 from hedgefox.bench._metric import every_metric
 from hedgefox.bench.equal_accuracy import Bounded
+from hedgefox.bench.scaling import size_law
+from hedgefox.bench.scaling.by_scene import Scenes, read
+from hedgefox.bench.scaling.size_law import fit, laws, ratios, smallest
 from hedgefox.bench.score import Score
-from hedgefox.bench.size_law import fit, laws, ratios, smallest
 from hedgefox.bench.summary import summarise
 from hedgefox.contracts import ModelCard, track
 

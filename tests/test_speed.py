@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from hedgefox.bench import clock
-from hedgefox.bench.clock import Clocks, Effort, time_interleaved, turns, warm_up
 from hedgefox.bench.contestants import Contestant
-from hedgefox.bench.memory import peak_memory
-from hedgefox.bench.phases import phase_seconds
-from hedgefox.bench.speed import batch_scenes, speed_case, timing_threads, try_batches
-from hedgefox.bench.timing import Timing
+from hedgefox.bench.timing import clock
+from hedgefox.bench.timing.clock import Clocks, Effort, time_interleaved, turns, warm_up
+from hedgefox.bench.timing.memory import peak_memory
+from hedgefox.bench.timing.phases import phase_seconds
+from hedgefox.bench.timing.speed import batch_scenes, speed_case, timing_threads, try_batches
+from hedgefox.bench.timing.timing import Timing
 from hedgefox.contracts import Domain, Model, ModelCard, Recipe, Trajectory
 
 

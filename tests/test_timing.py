@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import torch
 from hedgefox.bench import record
-from hedgefox.bench.clock import Clocks, Effort, ask_busy, clocks_of, time_interleaved
 from hedgefox.bench.contestants import Contestant
-from hedgefox.bench.device_clocks import covered, nvml_throttled
 from hedgefox.bench.reduce import ratio_of_medians
-from hedgefox.bench.speed import speed_case
-from hedgefox.bench.timing import Timing
+from hedgefox.bench.timing.clock import Clocks, Effort, ask_busy, clocks_of, time_interleaved
+from hedgefox.bench.timing.device_clocks import covered, nvml_throttled
+from hedgefox.bench.timing.speed import speed_case
+from hedgefox.bench.timing.timing import Timing
 from hedgefox.contracts import Model, ModelCard, Trajectory
 
 from .fake_device import FakeDevice, FakeEvents

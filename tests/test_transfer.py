@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hedgefox.bench import size_law
-from hedgefox.bench import transfer as transfer_module
-from hedgefox.bench._by_scene import Scenes, read
-from hedgefox.bench.transfer import networks, transfer
+from hedgefox.bench.scaling import size_law
+from hedgefox.bench.scaling import transfer as transfer_module
+from hedgefox.bench.scaling.by_scene import Scenes, read
+from hedgefox.bench.scaling.transfer import networks, transfer
 from hedgefox.contracts import ModelCard
 
 DOMAINS = ("cloth", "fluid")

@@ -5,21 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ._evidence import (
-    LEARNED,
-    REFUTED,
-    SUPPORTED,
-    UNDECIDED,
-    UNTESTED,
-    Evidence,
-    Figure,
-    Verdict,
-    joined,
-    of_kind,
-    told,
-)
-from .equal_accuracy import LESS, MORE
-from .leaderboard import Entry
+from ..equal_accuracy import LESS, MORE
+from ..leaderboard import Entry
+from .evidence import LEARNED, REFUTED, SUPPORTED, UNDECIDED, UNTESTED, Evidence, Figure, Verdict, joined, of_kind, told
 
 HUNDRED = 100.0
 HALF = "speedup_equal_accuracy"

@@ -28,9 +28,9 @@ from typing import Any
 
 import torch
 
-from ..contracts import MisuseError, Model, ModelCard
-from ..contracts.card import knows
-from ..contracts.model import weight_bytes
+from ...contracts import MisuseError, Model, ModelCard
+from ...contracts.card import knows
+from ...contracts.model import weight_bytes
 
 KINDS = ("baseline", "specialist", "generalist", "hybrid")
 """What an entry may be. The reference and its ladder are the simulator's own: the truth, and what all are held against."""

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..contracts import MisuseError
-from . import _explain_samples as samples
-from . import _explain_times as times
-from . import _sources, leaderboard
-from ._explained import Behind, Evidence
-from .leaderboard import FIELDS, SHOWN, Entry
+from ...contracts import MisuseError
+from .. import leaderboard
+from ..leaderboard import FIELDS, SHOWN, Entry
+from . import samples, times
+from . import sources as _sources
+from .explained import Behind, Evidence
 
 IDENTITY = ("track", "domain", "split", "model", "kind")
 """Columns that say whose row it is, and measure nothing."""
@@ -73,13 +73,13 @@ COLUMNS: dict[str, Column] = {
     "latency_ms": Column(
         "Median time of one whole rollout of one scene [ms], neighbour search and features included.",
         "value = 1000 · median(T)",
-        "bench/speed.py, bench/clock.py",
+        "bench/timing/speed.py, bench/timing/clock.py",
         times.latency,
     ),
     "throughput_nodes_per_s": Column(
         "Nodes advanced by a frame per second [1/s], at the contestant's own best batch.",
         "value = N_B · frames / median(T_B)",
-        "bench/speed.py: try_batches",
+        "bench/timing/speed.py: try_batches",
         times.throughput,
     ),
     "parameters": Column("Trained numbers of the model.", "as its card says", "contracts/card.py", samples.on_card),
@@ -87,7 +87,7 @@ COLUMNS: dict[str, Column] = {
     "peak_memory_bytes": Column(
         "Largest memory in use during one rollout [bytes]: the device's, as its driver says it; on a CPU how far the process grew.",
         "value = max over the rollout of (total - free); on a CPU max of resident size less that at the start",
-        "bench/memory.py",
+        "bench/timing/memory.py",
         times.memory,
     ),
     "break_even_rollouts": Column(

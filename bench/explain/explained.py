@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._sources import Source, scores
-from .leaderboard import Entry
-from .score import Score
+from ..leaderboard import Entry
+from ..score import Score
+from .sources import Source, scores
 
 
 @dataclass(frozen=True)

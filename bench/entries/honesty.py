@@ -25,10 +25,10 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from ..contracts import CheckFailed, Model, Trajectory
-from ..contracts._ragged import group_mean, group_of_row
-from ..contracts.check import own_copy
-from ..contracts.rotation import carried, conjugate, exponential, local_points, multiply
+from ...contracts import CheckFailed, Model, Trajectory
+from ...contracts._ragged import group_mean, group_of_row
+from ...contracts.check import own_copy
+from ...contracts.rotation import carried, conjugate, exponential, local_points, multiply
 
 SHIFT = 0.02
 """|δ| as a share of the box diagonal, where there is room."""

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import _claims_accuracy as accuracy
-from . import _claims_latent as latent
-from . import _claims_speed as speed
-from ._evidence import FEW_SEEDS, SEED_SPREAD, Evidence, Verdict, told
-from .leaderboard import text_of
+from ..leaderboard import text_of
+from . import accuracy, latent, speed
+from .evidence import FEW_SEEDS, SEED_SPREAD, Evidence, Verdict, told
 
 
 @dataclass(frozen=True)

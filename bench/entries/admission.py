@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
-from ..contracts import CheckFailed, Domain, MisuseError, Model, ModelCard, Recipe, Trajectory, check_model, stack
-from ..contracts.check import ContractBroken, own_copy
-from .contestants import Contestant
+from ...contracts import CheckFailed, Domain, MisuseError, Model, ModelCard, Recipe, Trajectory, check_model, stack
+from ...contracts.check import ContractBroken, own_copy
+from ..contestants import Contestant
 from .entry import said, where
 from .honesty import require_honest
 

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from ..contracts import ModelCard
-from ._by_scene import FRAME, METRIC, SPLIT, Resampled, Scenes, Who, interval, read
-from .reduce import DRAWS
+from ...contracts import ModelCard
+from ..reduce import DRAWS
+from .by_scene import FRAME, METRIC, SPLIT, Resampled, Scenes, Who, interval, read
 
 RIVAL = "constant_velocity"
 """Whose error is the unit, so that domains can stand beside each other."""

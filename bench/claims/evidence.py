@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from ..contracts import MisuseError
-from . import _sources, curves, leaderboard
-from .leaderboard import Entry
-from .pool import pooled
-from .reduce import DRAWS, Estimate, _ends, reductions
-from .score import Score
+from ...contracts import MisuseError
+from .. import curves, leaderboard
+from ..explain import sources as _sources
+from ..leaderboard import Entry
+from ..pool import pooled
+from ..reduce import DRAWS, Estimate, _ends, reductions
+from ..score import Score
 
 SUPPORTED, REFUTED, UNDECIDED, UNTESTED, MIXED = "supported", "refuted", "undecided", "untested", "mixed"
 
@@ -149,8 +150,8 @@ class Evidence:
 
     @functools.cached_property
     def size_ratios(self) -> list[dict[str, Any]]:
-        """What sweeps of sizes say, as bench/size_law.py."""
-        from .size_law import survey
+        """What sweeps of sizes say, as bench/scaling/size_law.py."""
+        from ..scaling.size_law import survey
 
         return survey(self.folder)["ratios"]
 

@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..contracts import Model, Trajectory
-from ..contracts.check import own_copy
+from ...contracts import Model, Trajectory
+from ...contracts.check import own_copy
+from ..contestants import Contestant
+from ..reduce import ratio_of_medians
 from .activity import active_fractions, mean_active
 from .clock import Clocks, Effort, ask_busy, clocks_of, once, plan, time_interleaved
-from .contestants import Contestant
 from .device_clocks import Task
 from .energy import Meter, measure_energy, nvml_counter
 from .memory import measure_memory
 from .phases import first_frame_seconds, phase_seconds
-from .reduce import ratio_of_medians
 from .timing import STEADY, Timing
 
 QUICK_SECONDS = 1.0

@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from ._by_scene import FRAME, METRIC, SPLIT, Resampled, Scenes, Who, interval, read
-from .equal_accuracy import EXACT, LESS, MORE, Bounded, pareto, time_at
-from .reduce import CONFIDENCE, DRAWS
+from ..equal_accuracy import EXACT, LESS, MORE, Bounded, pareto, time_at
+from ..reduce import CONFIDENCE, DRAWS
+from .by_scene import FRAME, METRIC, SPLIT, Resampled, Scenes, Who, interval, read
 
 FEWEST, FLOORED = 2, 4
 """Sizes that a law needs, and one with a floor."""

@@ -1,6 +1,6 @@
 """What a CUDA device says of time besides the wall clock: events on torch's stream, busy seconds, and held-down clocks.
 
-Each is a cross-check: the time of record is the wall clock between full synchronisations (bench/clock.py).
+Each is a cross-check: the time of record is the wall clock between full synchronisations (bench/timing/clock.py).
 """
 
 from __future__ import annotations

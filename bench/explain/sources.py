@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..contracts import MisuseError
-from . import curves
-from . import record as records
-from .leaderboard import Entry
-from .score import Score
+from ...contracts import MisuseError
+from .. import curves
+from .. import record as records
+from ..leaderboard import Entry
+from ..score import Score
 
 Source = tuple[Path, Mapping[str, Any]]
 """A record and the folder that it lies in."""

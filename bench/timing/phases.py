@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ..contracts import Model, Stepper, Trajectory
+from ...contracts import Model, Stepper, Trajectory
 from .clock import Clocks, Effort, once, time_interleaved
 
 FIRST_FRAME_SAMPLES = 5

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from . import _sources
-from ._explained import Behind, Evidence
-from .break_even import rollouts
-from .equal_accuracy import HEADLINE, METRIC, Front, pareto, time_at, with_equal_accuracy
-from .floor import samples_of
-from .reduce import ratio_of_medians, reductions
+from ..break_even import rollouts
+from ..equal_accuracy import HEADLINE, METRIC, Front, pareto, time_at, with_equal_accuracy
+from ..floor import samples_of
+from ..reduce import ratio_of_medians, reductions
+from . import sources as _sources
+from .explained import Behind, Evidence
 
 UNTIMED = Evidence({"samples": {"reason": "no record holds a timing of this contestant"}})
 FACTS = (

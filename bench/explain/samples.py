@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from . import _sources, leaderboard
-from ._explained import Behind, Evidence
-from .reduce import CONFIDENCE, DRAWS, FRAMES, estimate, interquartile_mean, micro_f1, reductions, trust_horizon
-from .score import Score
-from .seal import derived
+from .. import leaderboard
+from ..reduce import CONFIDENCE, DRAWS, FRAMES, estimate, interquartile_mean, micro_f1, reductions, trust_horizon
+from ..score import Score
+from ..seal import derived
+from . import sources as _sources
+from .explained import Behind, Evidence
 
 POSITION = "position_rmse"
 COUNTS = ("tp", "fp", "fn")
@@ -28,7 +29,7 @@ def metric(behind: Behind) -> Evidence:
     if name.startswith("trust_horizon@"):
         return _trusted(behind, whole=True)
     if name.startswith("speedup_reference@"):
-        from ._explain_times import reference_estimate
+        from .times import reference_estimate
 
         return reference_estimate(behind)
     if any(f"{name}/tp" in s.curves for s in behind.scores()):

@@ -13,7 +13,7 @@ import itertools
 import torch
 from torch import Tensor
 
-from ..contracts import Trajectory
+from ...contracts import Trajectory
 
 ACTIVE = 1e-3
 """Displacement per frame, in node spacings of the scene."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ._evidence import REFUTED, SUPPORTED, UNDECIDED, UNTESTED, Evidence, Figure, Verdict, joined
+from .evidence import REFUTED, SUPPORTED, UNDECIDED, UNTESTED, Evidence, Figure, Verdict, joined
 
 SEEN = ("centre of mass", "mean velocity", "contact")
 """Quantities that a single frame shows; energies and events do too. What is left are the parameters of a scene."""

@@ -1,7 +1,7 @@
 """One way to time anything: warm up, interleave, synchronise, keep every sample.
 
 The clock, the synchronisation and what a device says besides are arguments, so that the procedure can be tested on a clock that
-does not run. What the samples are worth is judged in bench/timing.py.
+does not run. What the samples are worth is judged in bench/timing/timing.py.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..contracts import MisuseError, Model, ModelCard, Trajectory
+from ...contracts import MisuseError, Model, ModelCard, Trajectory
 from .entry import require_card
 
 CARD = "card.json"
@@ -51,7 +51,7 @@ class Predictions(Model):
 
     def answer(self, split: str, truth: Trajectory) -> Trajectory:
         """The predictions of a split, on the device of the truth; raises MisuseError naming both values when they do not fit it."""
-        from ..datasets import read
+        from ...datasets import read
 
         path = self.folder / f"{split}.h5"
         film = read(path)

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..contracts import ModelCard
-from . import curves
-from .pool import read_pooled
-from .reduce import CONFIDENCE
+from ...contracts import ModelCard
+from .. import curves
+from ..pool import read_pooled
+from ..reduce import CONFIDENCE
 
 METRIC, FRAME, SPLIT = "position_rmse", 20, "test"
 """What is compared: position RMSE [m] at frame 20, or at the last of a shorter horizon, on the split `test`."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from . import leaderboard
-from ._evidence import (
+from .. import leaderboard
+from ..leaderboard import Entry
+from .evidence import (
     LEARNED,
     REFUTED,
     SUPPORTED,
@@ -20,7 +21,6 @@ from ._evidence import (
     joined,
     of_kind,
 )
-from .leaderboard import Entry
 
 NEED = 0.1
 """What is needed must be worth more than this share of the error."""
@@ -139,7 +139,7 @@ def _swept(evidence: Evidence, track: str) -> Verdict | None:
 
 def _above(ratio: Mapping[str, Any]) -> int:
     """1: surely above one; -1: surely not above; 0: open."""
-    from ._claims_speed import surely
+    from .speed import surely
 
     return 0 if ratio["low"] is None else surely(ratio, 1.0)
 

@@ -1,0 +1,1 @@
+"""Claims that people make, judged by records: the page of verdicts."""

@@ -1,0 +1,1 @@
+"""Models from a user's disk: loaded, checked, held to be honest."""

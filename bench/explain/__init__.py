@@ -1,0 +1,1 @@
+"""A figure of the board traced back to its formula, records and samples."""

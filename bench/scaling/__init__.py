@@ -1,0 +1,1 @@
+"""Error against size, breadth and shots."""

@@ -127,6 +127,7 @@ def _speed_row(entry: dict[str, Any]) -> dict[str, Any]:
         "nodes/s": best["nodes_per_s"],
         "× reference": entry["speedup_reference"],
         "peak memory [bytes]": entry["peak_memory_bytes"],
+        "flags": ", ".join(entry["latency"].get("flags", [])),
     }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,10 @@ from hedgefox.contracts import Domain, MisuseError, track
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, ballistic: Domain) -> Iterator[Path]:
+def folder(tmp_path_factory: pytest.TempPathFactory, ballistic: Domain) -> Path:
     """One whole run of the closed-form domain, with the baselines alone."""
     tiny = dataclasses.replace(track("smoke"), training_steps=4, only=("persistence", "constant_velocity", "linear"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(environment, "source_hash", lambda: "code")
-        yield run(tiny, tmp_path_factory.mktemp("run"), [ballistic])
+    return run(tiny, tmp_path_factory.mktemp("run"), [ballistic])
 
 
 def test_every_column_that_measures_has_a_formula() -> None:

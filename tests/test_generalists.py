@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from hedgefox import cli, datasets, jepa, simulators, surrogates
-from hedgefox.bench import environment, leaderboard
+from hedgefox.bench import leaderboard
 from hedgefox.bench import record as records
 from hedgefox.bench.contestants import surrogate_names
 from hedgefox.bench.run import COLLAPSED, run, trainings
@@ -45,7 +45,6 @@ def plugged_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jepa, "__path__", [str(models)])
         patch.setattr(simulators, "__path__", [*simulators.__path__, str(domains)])
-        patch.setattr(environment, "source_hash", lambda: "code")
         yield
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hedgefox.bench import environment
 from hedgefox.bench import record as records
 from hedgefox.bench.probes import MOMENTS, Samples, moments, probe, probe_all, quantities
 from hedgefox.bench.run import run
@@ -135,7 +134,6 @@ def test_quantities_of_every_kind_of_physics(name: str) -> None:
 def test_a_run_probes_the_models_that_offer_features(
     tmp_path: Path, ballistic: Domain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(environment, "source_hash", lambda: "code")
     assert not offers_features(registry.model("linear").build("ballistic")), "its features are something else"
     tiny = dataclasses.replace(track("smoke"), training_steps=4, only=("persistence", "constant_velocity"))
     monkeypatch.setattr(ConstantVelocity, "features", lambda self: {"latent": means, "one": ones}, raising=False)

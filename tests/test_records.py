@@ -6,7 +6,6 @@ import copy
 import dataclasses
 import json
 import re
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -22,14 +21,6 @@ from hedgefox.bench.run import OOD_RUNGS, run
 from hedgefox.bench.score import Score, score_case
 from hedgefox.bench.verbs import score, speed
 from hedgefox.contracts import Domain, MisuseError, Track, track
-
-
-@pytest.fixture(scope="module", autouse=True)
-def frozen_code() -> Iterator[None]:
-    """Stages are stale when the code changes, which an editor may do while tests run."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(environment, "source_hash", lambda: "code")
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -6,14 +6,13 @@ import copy
 import dataclasses
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hedgefox import cli
-from hedgefox.bench import curves, environment
+from hedgefox.bench import curves
 from hedgefox.bench import record as records
 from hedgefox.bench.compare_tables import tables
 from hedgefox.bench.regression import disagreements, holds, regression
@@ -26,13 +25,6 @@ from hedgefox.contracts import Domain, MisuseError, Model, ModelCard, Recipe, Tr
 from .ballistic import Ballistic
 
 ERROR = "position_rmse@1"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def frozen_code() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(environment, "source_hash", lambda: "code")
-        yield
 
 
 @pytest.fixture(scope="module")

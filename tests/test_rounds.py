@@ -5,13 +5,12 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hedgefox.bench import curves, environment, leaderboard
+from hedgefox.bench import curves, leaderboard
 from hedgefox.bench import record as records
 from hedgefox.bench.pool import pooled, read_pooled
 from hedgefox.bench.reduce import estimate
@@ -22,14 +21,6 @@ from hedgefox.cli import main
 from hedgefox.contracts import Domain, MisuseError, Track, track
 from hedgefox.contracts.track import track_of
 from hedgefox.datasets import generate, manifest_hash
-
-
-@pytest.fixture(scope="module", autouse=True)
-def frozen_code() -> Iterator[None]:
-    """Stages are stale when the code changes, which an editor may do while tests run."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(environment, "source_hash", lambda: "code")
-        yield
 
 
 @pytest.fixture(scope="module")

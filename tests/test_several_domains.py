@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +23,6 @@ from hedgefox.tests.tumbling import TUMBLING
 DOMAINS: list[Domain] = [BALLISTIC, TUMBLING]
 TINY: Track = dataclasses.replace(track("smoke"), training_steps=4, only=("persistence", "constant_velocity", "linear"))
 """Of the models, the baselines alone: the others would only take time."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def frozen_code() -> Iterator[None]:
-    """Stages are stale when the code changes, which an editor may do while tests run."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(environment, "source_hash", lambda: "code")
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ def show_titled(console: Any, tables: Sequence[tuple[str, Sequence[dict[str, Any
 
 def cell(value: Any) -> str:
     """A short text for any plain value."""
-    from .bench.leaderboard import text_of
+    from .bench.board_text import text_of
 
     if isinstance(value, bool):
         return "yes" if value else "NO"

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ._held import TIE, TRAINED
+from .board_text import text_of
 from .compare import OBJECTIVES, SCOPES
-from .leaderboard import SHOWN, text_of
+from .leaderboard import SHOWN
 from .scaling.tables import of_size_law, of_transfer
 
 Table = tuple[str, list[dict[str, Any]]]

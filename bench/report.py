@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from . import curves, leaderboard
+from . import board_text, curves, leaderboard
 from . import record as records
 from .pool import pooled
 from .reduce import mean_defined
@@ -44,9 +44,9 @@ def report(folder: Path, out: Path | None = None) -> Path:
     entries = leaderboard.board_of(pooled(list(zip(found, read, strict=True))))
     target = folder / "report" if out is None else out
     charts = [chart for path, r in zip(found, read, strict=True) for chart in _charts(path, r)]
-    body = [f"<p class=note>{escape(leaderboard.NOTE)}</p>", *_tables(entries), *charts]
+    body = [f"<p class=note>{escape(board_text.NOTE)}</p>", *_tables(entries), *charts]
     body += [_environment(r) for r in read]
-    records.write_text(target / "LEADERBOARD.md", leaderboard.markdown(entries))
+    records.write_text(target / "LEADERBOARD.md", board_text.markdown(entries))
     records.write_text(target / "index.html", _page("hedgefox report", body))
     return target / "index.html"
 
@@ -58,11 +58,11 @@ def _page(title: str, body: Sequence[str]) -> str:
 
 
 def _tables(entries: Sequence[leaderboard.Entry]) -> list[str]:
-    heads = "".join(f"<th>{escape(h)}</th>" for _, h in leaderboard.HEADINGS)
+    heads = "".join(f"<th>{escape(h)}</th>" for _, h in board_text.HEADINGS)
     parts = []
-    for title, section in leaderboard.sections(entries).items():
+    for title, section in board_text.sections(entries).items():
         rows = "".join(
-            "<tr>" + "".join(f"<td>{escape(c)}</td>" for c in leaderboard.cells(e)) + "</tr>" for e in section
+            "<tr>" + "".join(f"<td>{escape(c)}</td>" for c in board_text.cells(e)) + "</tr>" for e in section
         )
         parts.append(
             f"<h2>{escape(title)}</h2>\n<table class=board><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"

@@ -9,21 +9,39 @@ from typing import Any
 from .._terminal import Answer, show_lines, show_table
 from ._arguments import verb
 
+KEYS = ("track", "domain", "split")
+"""What a board can be narrowed to."""
+
 
 def add_leaderboard(verbs: Any) -> None:
     """`leaderboard`."""
     what = "the board of all records under a folder"
-    verb(verbs, "leaderboard", what, "hedgefox leaderboard runs/quick", do_leaderboard).add_argument(
-        "folder", type=Path, metavar="DIR"
+    narrowed = "hedgefox leaderboard results --track hour --split test --into README.md"
+    example = f"hedgefox leaderboard runs/quick --domain fluid\n  {narrowed}"
+    made = verb(verbs, "leaderboard", what, example, do_leaderboard)
+    made.add_argument("folder", type=Path, metavar="DIR")
+    for name in KEYS:
+        made.add_argument(f"--{name}", metavar=name[0].upper(), help=f"only this {name}; default: all")
+    made.add_argument(
+        "--into", type=Path, metavar="FILE", help="put the tables into a Markdown page, between its marks"
     )
 
 
 def do_leaderboard(args: argparse.Namespace) -> Answer:
     """Rows, sorted and ranked."""
-    from ..bench import leaderboard
+    from ..bench.board_text import print_board, write_into
+    from ..bench.leaderboard import board
+    from ..contracts import MisuseError
 
-    entries = leaderboard.board(args.folder)
-    return Answer({"rows": [e.row for e in entries]}, lambda console: leaderboard.print_board(entries, console))
+    entries = board(args.folder)
+    for key in KEYS:
+        wanted, known = getattr(args, key), list(dict.fromkeys(e.row[key] for e in entries))
+        if wanted is not None and wanted not in known:
+            raise MisuseError(f"the board has no {key} {wanted!r}; one of {', '.join(known)} is right")
+        entries = [e for e in entries if wanted in (None, e.row[key])]
+    if args.into is not None:
+        write_into(args.into, entries)
+    return Answer({"rows": [e.row for e in entries]}, lambda console: print_board(entries, console))
 
 
 def add_compare(verbs: Any) -> None:

@@ -79,12 +79,13 @@ def _finished(folder: Path) -> Answer:
     """What a run or a round left: its board, the time of each stage, failures, the report."""
     from ..bench import leaderboard
     from ..bench import record as records
+    from ..bench.board_text import print_board
 
     made = records.read(folder)
     page = folder / "report" / "index.html"
 
     def show(console: Any) -> None:
-        leaderboard.print_board(leaderboard.board(folder), console)
+        print_board(leaderboard.board(folder), console)
         show_table(
             console, [{"stage": s["name"], "seconds": s["seconds"], "budget": s["budget"]} for s in made["stages"]]
         )

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hedgefox.bench import compare, curves, environment, leaderboard
+from hedgefox import cli
+from hedgefox.bench import board_text, compare, curves, environment, leaderboard
 from hedgefox.bench import record as records
 from hedgefox.bench import run as run_module
 from hedgefox.bench import score as scoring
@@ -220,7 +221,7 @@ def test_markdown_escapes_what_would_break_the_table(held: dict[str, Any]) -> No
     held = with_errors(held, spans)
     entries = leaderboard.board_of([held])
     entries[0].row["model"] = "a|b"
-    assert "a\\|b" in leaderboard.markdown(entries)
+    assert "a\\|b" in board_text.markdown(entries)
 
 
 def test_compare_begins_with_the_factors_that_differ(finished: Path) -> None:
@@ -447,3 +448,35 @@ def test_score_refuses_what_does_not_fit(finished: Path, ballistic: Domain, tiny
     with pytest.raises(MisuseError, match="not a data set"):
         score(["persistence"], tmp_path, domain=ballistic)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_board_goes_between_the_marks_of_a_page(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- board:begin -->\nold\n<!-- board:end -->\nafter\n")
+    asked = ["leaderboard", str(finished), "--domain", "ballistic", "--split", "test", "--into", str(page)]
+    for _ in range(2):
+        assert cli.main(asked) == 0
+        text = page.read_text()
+        assert text.startswith("before\n<!-- board:begin -->")
+        assert text.endswith("<!-- board:end -->\nafter\n")
+        assert "old" not in text
+        assert text.count("| persistence |") == 1
+        assert "long" not in text
+    capsys.readouterr()
+    assert cli.main(["leaderboard", str(finished), "--split", "none"]) == 2
+    assert "one of" in capsys.readouterr().err
+    page.write_text("no marks")
+    assert cli.main(asked) == 2
+    assert page.read_text() == "no marks"
+
+
+def test_hostile_names_stay_text_in_markdown(held: dict[str, Any]) -> None:
+    for row in held["scores"]:
+        row["model"] = "<script>`x`|y"
+    for contestant in held["contestants"]:
+        contestant["card"]["name"] = "<script>`x`|y"
+    text = board_text.markdown(leaderboard.board_of([held | {"speed": []}]))
+    assert "<script>" not in text
+    assert "&lt;script>\\`x\\`\\|y" in text

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hedgefox.bench import curves, leaderboard
+from hedgefox.bench import board_text, curves, leaderboard
 from hedgefox.bench import record as records
 from hedgefox.bench.pool import pooled, read_pooled
 from hedgefox.bench.reduce import estimate
@@ -176,9 +176,9 @@ def test_a_seal_that_does_not_follow_is_shown_and_not_ranked(played: Path, tmp_p
 
 def test_sealed_and_public_results_stand_in_tables_of_their_own(played: Path, runs: list[Path]) -> None:
     entries = leaderboard.board_of([records.read(runs[0]), records.read(played)])
-    titles = [t for t in leaderboard.sections(entries) if "· test ·" in t]
+    titles = [t for t in board_text.sections(entries) if "· test ·" in t]
     assert titles == ["fluid · test · smoke · sealed", "fluid · test · smoke"]
-    ranked = {t: {e.rank for e in part} - {"–"} for t, part in leaderboard.sections(entries).items() if t in titles}
+    ranked = {t: {e.rank for e in part} - {"–"} for t, part in board_text.sections(entries).items() if t in titles}
     assert all(ranked.values())
 
 

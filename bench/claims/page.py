@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..leaderboard import text_of
+from ..board_text import text_of
 from . import accuracy, latent, speed
 from .evidence import FEW_SEEDS, SEED_SPREAD, Evidence, Verdict, told
 

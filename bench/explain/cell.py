@@ -13,6 +13,7 @@ from typing import Any
 
 from ...contracts import MisuseError
 from .. import leaderboard
+from ..board_text import text_of
 from ..leaderboard import FIELDS, SHOWN, Entry
 from . import samples, times
 from . import sources as _sources
@@ -147,7 +148,7 @@ def explain(cell: str, folder: Path) -> dict[str, Any]:
     return {
         "cell": {"track": track, "domain": domain, "split": split, "model": model, "column": column},
         "value": value,
-        "shown": entry.rank if column == RANK else leaderboard.text_of(value),
+        "shown": entry.rank if column == RANK else text_of(value),
         "formula": {"says": known.says, "formula": known.formula, "source": known.source},
         "records": [_about(s, folder, behind) for s in found],
         "evidence": evidence.parts,
@@ -257,7 +258,7 @@ def verdict(found: Mapping[str, Any]) -> str:
     """One line: whether the samples give the board's figure."""
     if found["agrees"] is None:
         return "not made again: the record keeps the figure, and no samples of it"
-    again = leaderboard.text_of(found["recomputed"])
+    again = text_of(found["recomputed"])
     if found["agrees"]:
         return f"made again from the samples: {again}, equal to the board's"
     return f"made again from the samples: {again}, NOT the board's {found['shown']}"

@@ -1,0 +1,173 @@
+"""The board for people: its columns, the text of a figure, tables in Markdown and in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..contracts import MisuseError
+from .leaderboard import Entry, shown
+from .record import write_text
+
+HEADINGS = (
+    ("rank", "rank"),
+    ("model", "model"),
+    ("kind", "kind"),
+    ("position_rmse_1", "RMSE 1 [m]"),
+    ("position_rmse_20", "RMSE 20 [m]"),
+    ("position_rmse_last", "RMSE last [m]"),
+    ("spread", "IQM · p90 [m]"),
+    ("trust_horizon", "trusted [frames]"),
+    ("latency_ms", "latency [ms]"),
+    ("throughput_nodes_per_s", "nodes/s"),
+    ("speedup_equal_accuracy", "× equal accuracy"),
+    ("speedup_reference", "× reference"),
+    ("break_even_rollouts", "pays after"),
+    ("parameters", "parameters"),
+    ("bytes", "bytes"),
+    ("peak_memory_bytes", "peak memory"),
+    ("seeds", "seeds"),
+    ("diverged_share", "diverged"),
+)
+"""What the tables for people show, and under which heading."""
+
+WIDE = 250
+LEFT_OUT = ("position_rmse_1", "spread", "trust_horizon", "bytes", "peak_memory_bytes", "seeds")
+"""Columns that a terminal of fewer than WIDE characters is spared; `--json`, the report and Markdown have them all."""
+
+
+def cells(entry: Entry, headings: Sequence[tuple[str, str]] = HEADINGS) -> list[str]:
+    """The text of a row under its headings."""
+    held = {**entry.row, "rank": entry.rank, "spread": _spread(shown(entry.row, entry.floor))}
+    held |= {name: _bytes(entry.row[name]) for name in ("bytes", "peak_memory_bytes")}
+    return [text_of(held[name]) for name, _ in headings]
+
+
+def _spread(held: Mapping[str, Any] | None) -> str | None:
+    """Interquartile mean and 90th percentile beside the mean that is ranked: few bad scenes show as the distance between them."""
+    if held is None or held.get("iqm") is None:
+        return None
+    return f"{held['iqm']:.3g} · {held['p90']:.3g}"
+
+
+def _bytes(number: int | None) -> str | None:
+    """A number of bytes in the unit that people read."""
+    if number is None:
+        return None
+    for unit in ("B", "kB", "MB"):
+        if number < 1000:
+            return f"{number:.3g} {unit}"
+        number = number / 1000  # type: ignore[assignment]
+    return f"{number:.3g} GB"
+
+
+def text_of(value: Any) -> str:
+    """A short text for any value of a row; "–" for what does not apply."""
+    if value is None:
+        return "–"
+    if isinstance(value, Mapping):
+        if value["value"] is None:
+            return str(value["flag"])
+        ends = "" if value["low"] is None else f" [{_end(value, 'low')}, {_end(value, 'high')}]"
+        return f"{value.get('flag', '')}{value['value']:.3g}{ends}{' dominated' if value.get('dominated') else ''}"
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 1e5 else f"{value:.2e}"
+    return str(value)
+
+
+def _end(value: Mapping[str, Any], end: str) -> str:
+    """One end of an interval, with the sign of a bound where it is one."""
+    return f"{value.get(f'{end}_flag', '')}{value[end]:.2g}"
+
+
+def sections(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """The board cut into one table a track, domain and split, by title."""
+    tables: dict[str, list[Entry]] = {}
+    for e in entries:
+        title = f"{e.row['domain']} · {e.row['split']} · {e.row['track']}"
+        tables.setdefault(title if e.row["round"] is None else f"{title} · sealed", []).append(e)
+    return tables
+
+
+def caption(entries: Sequence[Entry]) -> str:
+    """What a table's reader must know of its truth: the reference's own error, and beyond which frame nothing is ranked."""
+    floor = next((e.floor for e in entries if e.floor is not None), None)
+    if floor is None:
+        return ""
+    values: Mapping[str, Any] = next((v for m, v in floor["values"].items() if m.startswith("position_rmse@")), {})
+    told = ", ".join(f"{text_of(values[name])} m at frame {name}" for name in ("1", "20", "last") if values.get(name))
+    parted = (
+        "" if floor["parts_at"] is None else f"; they part at frame {floor['parts_at']}, beyond which nothing is ranked"
+    )
+    return f"Floor: the reference differs from its refined run ({floor['solver']}, {floor['scenes']} scenes) by {told}{parted}."
+
+
+def markdown(entries: Sequence[Entry]) -> str:
+    """The board as a page in Markdown, a table a track, domain and split."""
+    lines = ["# Leaderboard", "", NOTE]
+    for title, part in sections(entries).items():
+        lines += ["", f"## {title}", "", *_table(part, HEADINGS)]
+    return "\n".join(lines) + "\n"
+
+
+def _table(part: Sequence[Entry], headings: Sequence[tuple[str, str]]) -> list[str]:
+    """The lines of one table, its caption before it."""
+    told = caption(part)
+    rows = ["| " + " | ".join(_escaped(c) for c in cells(e, headings)) + " |" for e in part]
+    return [
+        *([told, ""] if told else []),
+        "| " + " | ".join(h for _, h in headings) + " |",
+        "|" + "---|" * len(headings),
+        *rows,
+    ]
+
+
+def _escaped(text: str) -> str:
+    """Text that stays text in Markdown: no cell ends early, no markup of a model's name is followed."""
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "\\`")
+
+
+BEGIN, END = "<!-- board:begin -->", "<!-- board:end -->"
+
+
+def write_into(page: Path, entries: Sequence[Entry]) -> None:
+    """Put the tables of a board between the marks BEGIN and END of a page in Markdown, in the place of what stands there.
+
+    Raises MisuseError for a page without the two marks.
+    """
+    text = page.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise MisuseError(f"{page} lacks the marks {BEGIN} and {END}; the board goes between them")
+    headings = [h for h in HEADINGS if h[0] not in LEFT_OUT]
+    parts = [["", f"**{title}**", "", *_table(part, headings)] for title, part in sections(entries).items()]
+    write_text(page, before + begin + "\n".join(line for part in parts for line in part) + "\n" + end + after)
+
+
+NOTE = (
+    "Errors are means over scenes and training seeds with 95 % bootstrap intervals; overlapping intervals share places. “IQM "
+    "· p90” are the interquartile mean and the 90th percentile of the error that is ranked: position RMSE at frame 20, or at "
+    "an earlier frame where the reference and its refined run have parted by then. Latency is one whole rollout of one scene. "
+    "“× equal accuracy” is the time of the cheapest timed setting of the simulator that errs no more, over that of the "
+    "contestant: below one the simulator wins; “<” and “>” are bounds where the settings do not reach; “dominated” says that "
+    "one of them is both faster and better. “× reference” is the plain ratio of latencies to the reference, not at equal "
+    "accuracy. “Pays after” is the number of rollouts that pay back training data, training and compilation at equal "
+    "accuracy."
+)
+
+
+def print_board(entries: Sequence[Entry], console: Any) -> None:
+    """Print the board to a rich console."""
+    from rich.table import Table
+    from rich.text import Text
+
+    shown_here = [h for h in HEADINGS if console.width >= WIDE or h[0] not in LEFT_OUT]
+    for title, part in sections(entries).items():
+        table = Table(title=Text(title), title_justify="left", caption=caption(part) or None, caption_justify="left")
+        for name, heading in shown_here:
+            table.add_column(Text(heading), justify="left" if name in ("model", "kind") else "right")
+        for e in part:
+            table.add_row(*(Text(c) for c in cells(e, shown_here)))
+        console.print(table)

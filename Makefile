@@ -1,6 +1,7 @@
 # Each target makes its own .venv when there is none.
 PYTHON ?= python3
 export OMP_WAIT_POLICY ?= PASSIVE
+export OPENBLAS_NUM_THREADS ?= 1
 BIN := .venv/bin
 OUT ?= runs/quick
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
-# Before torch is imported: OpenMP threads that spin while idle starve a shared machine.
+# Before torch and numpy are imported: threads that spin while they wait starve a shared machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("ENABLE_TAICHI_HEADER_PRINT", "0")
 
 import argparse

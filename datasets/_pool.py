@@ -130,6 +130,8 @@ class Workers:
     def _living_pool(self) -> ProcessPoolExecutor:
         """The processes, started when first needed, and anew after one of them died."""
         if self._pool is None or getattr(self._pool, "_broken", False):
+            # Read by numpy when a worker imports it: its own threads wait by spinning, and those of two workers starve each other.
+            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
             self._pool = ProcessPoolExecutor(
                 self.number, mp_context=get_context("spawn"), initializer=_set_up, initargs=(self.number,)
             )

@@ -1,8 +1,9 @@
-"""Shared fixtures. The environment is set before torch is imported: spinning OpenMP threads starve a shared machine."""
+"""Shared fixtures. The environment is set before torch and numpy are imported: spinning threads starve a shared machine."""
 
 import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("ENABLE_TAICHI_HEADER_PRINT", "0")
 
 from collections.abc import Iterator

@@ -66,8 +66,15 @@ def _git(*arguments: str) -> str:
 
 
 def command() -> list[str]:
-    """The command line that this process was started with, its program without the folder it lies in."""
-    return [Path(sys.argv[0]).name, *sys.argv[1:]]
+    """The command line that this process was started with; of paths that say where this machine keeps things, the last part."""
+    program = Path(sys.argv[0]).name
+    return ["hedgefox" if program == "__main__.py" else program, *map(_told, sys.argv[1:])]
+
+
+def _told(argument: str) -> str:
+    """An argument as a record may hold it."""
+    flag, equals, value = argument.rpartition("=")
+    return flag + equals + Path(value).name if Path(value).is_absolute() else argument
 
 
 def source_hash() -> str:

@@ -480,3 +480,9 @@ def test_hostile_names_stay_text_in_markdown(held: dict[str, Any]) -> None:
     text = board_text.markdown(leaderboard.board_of([held | {"speed": []}]))
     assert "<script>" not in text
     assert "&lt;script>\\`x\\`\\|y" in text
+
+
+def test_a_records_command_says_nothing_of_where_a_machine_keeps_things(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = ["run", "--track", "hour", "--out", "/home/somebody/runs/1", "--data=/srv/data/fluid", "runs/2"]
+    monkeypatch.setattr("sys.argv", ["/opt/venv/lib/hedgefox/__main__.py", *asked])
+    assert environment.command() == ["hedgefox", "run", "--track", "hour", "--out", "1", "--data=fluid", "runs/2"]

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Sequence
 
 from ._terminal import print_answer, stdout_kept_clean
-from .commands import about, boards, data, models, runs
+from .commands import about, boards, data, look, models, runs
 from .commands._arguments import MISUSE, Parser
 
 OK, DID_NOT_HOLD, INTERRUPTED = 0, 1, 130
@@ -51,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
         boards.add_leaderboard,
         boards.add_compare,
         boards.add_report,
+        look.add_play,
         boards.add_explain,
         boards.add_claims,
         data.add_validate,

@@ -14,13 +14,13 @@ errs more than the coarsest setting, so that an even cheaper one would do; ">", 
 error, so that more than that one's time is needed. `dominated`: a setting is no slower and no less accurate, and better in one.
 After McGreivy & Hakim 2024 (arXiv:2407.07218): equal accuracy, and an efficient rival.
 
-Intervals are bootstraps over scenes, paired between contestant and settings, over those of the floor, and over timing samples of
-each; an end that falls on a draw in which the front could not answer is a bound as well.
+Intervals are bootstraps over training seeds and scenes, the latter paired between contestant and settings, over the scenes of the
+floor, and over timing samples of each; an end that falls on a draw in which the front could not answer is a bound as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,7 +122,7 @@ class Measured:
     """What is known of a contestant or of a setting: its errors and its times."""
 
     errors: np.ndarray
-    """A value a scene, the same scenes for all, (B,)."""
+    """A value a scene, the same scenes for all, (B,), or a training seed and scene, (S, B)."""
     seconds: np.ndarray
     """Timing samples of the same work for all [s], (n,)."""
 
@@ -168,28 +168,50 @@ class EqualAccuracy:
 
 
 @dataclass(frozen=True)
-class _Points:
-    """Times and errors of a contestant and of everything that it is held against, errors no lower than the floor."""
+class _Draws:
+    """Times and errors of a contestant and of all that it is held against, drawn D times; errors are no lower than the floor."""
 
-    mine: tuple[float, float]
-    settings: tuple[tuple[float, float], ...]
-    """The ladder, and the reference where it was timed."""
-
-    @property
-    def front(self) -> Front:
-        return pareto([t for t, _ in self.settings], [e for _, e in self.settings])
-
-    @property
-    def speedup(self) -> Bounded:
-        exact = [t for t, e in self.settings if e == 0]
-        # No error at all: the answer is what makes none, the reference.
-        needed = Bounded(min(exact)) if exact and self.mine[1] == 0 else time_at(self.front, self.mine[1])
-        return Bounded(needed.value / self.mine[0], needed.flag)
+    seconds: np.ndarray
+    """Of the contestant, (D,)."""
+    error: np.ndarray
+    rivals_seconds: np.ndarray
+    """Of the settings, and of the reference where it was timed, (D, K)."""
+    rivals_error: np.ndarray
 
     @property
-    def error_ratio(self) -> Bounded:
-        at = error_at(self.front, self.mine[0])
-        return Bounded(at.value / self.mine[1] if self.mine[1] else float("inf"), at.flag)
+    def speedups(self) -> list[Bounded]:
+        """S_acc of each draw."""
+        needed, flags = times_at(self.rivals_seconds, self.rivals_error, self.error)
+        return [Bounded(t, f) for t, f in zip((needed / self.seconds).tolist(), flags, strict=True)]
+
+
+def times_at(seconds: np.ndarray, errors: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """T_sim on many fronts at once: seconds and errors (D, K) of settings, wanted (D,) → seconds (D,) and flags; see `time_at`.
+
+    For an error of zero, the time of what makes none.
+    """
+    order = np.lexsort((errors, seconds), axis=-1)
+    time, error = (np.take_along_axis(x, order, -1) for x in (seconds, errors))
+    none = np.where(error == 0, time, np.inf).min(-1)
+    error = np.where(np.isfinite(time) & np.isfinite(error) & (time > 0) & (error > 0), error, np.inf)
+    before = np.concatenate([np.full((len(error), 1), np.inf), np.minimum.accumulate(error, -1)[:, :-1]], -1)
+    front = error < before
+    good, coarse = front & (error <= wanted[:, None]), front & (error > wanted[:, None])
+    last = lambda mask: mask.shape[1] - 1 - mask[:, ::-1].argmax(-1)  # noqa: E731
+    rows = np.arange(len(time))
+    fine, rough = good.argmax(-1), last(coarse)
+    found = np.where(front.any(-1), time[rows, last(front)], np.nan)
+    flags = np.full(len(time), MORE, dtype=object)
+    alone = good.any(-1) & ~coarse.any(-1)
+    found = np.where(good.any(-1), time[rows, fine], found)
+    flags[alone] = np.where(error[rows, fine] == wanted, EXACT, LESS)[alone]
+    both = np.flatnonzero(good.any(-1) & coarse.any(-1))
+    i, j = fine[both], rough[both]
+    share = np.log(error[both, j] / wanted[both]) / np.log(error[both, j] / error[both, i])
+    found[both] = time[both, j] * (time[both, i] / time[both, j]) ** share
+    flags[both] = EXACT
+    exact = (wanted == 0) & np.isfinite(none)
+    return np.where(exact, none, found), np.where(exact, EXACT, flags).tolist()
 
 
 def equal_accuracy(
@@ -200,53 +222,60 @@ def equal_accuracy(
     answers = mine.errors.mean() > 0 or truth is not None
     if not rungs or not np.isfinite(mine.errors).all() or not answers:
         return None
-    rng = np.random.default_rng(seed)
-    low, high = _ends([points.speedup for points in _drawn(mine, rungs, truth, rng)])
-    here = _points(_centre(mine), [_centre(r) for r in rungs], *_centre_of_truth(truth))
-    times, errors = ([point[k] for point in here.settings] for k in (0, 1))
+    low, high = _ends(_drawn(mine, rungs, truth, np.random.default_rng(seed)).speedups)
+    here = _measured(mine, rungs, truth)
+    times, errors, own = here.rivals_seconds[0], here.rivals_error[0], (float(here.seconds[0]), float(here.error[0]))
     at_floor = truth is not None and len(truth.floor) > 0 and bool(mine.errors.mean() <= truth.floor.mean())
-    return EqualAccuracy(
-        here.speedup, low, high, here.error_ratio, dominated(times, errors, here.mine), at_floor=at_floor
+    at = error_at(pareto(times, errors), own[0])
+    ratio = Bounded(at.value / own[1] if own[1] else float("inf"), at.flag)
+    return EqualAccuracy(here.speedups[0], low, high, ratio, dominated(times, errors, own), at_floor=at_floor)
+
+
+def _measured(mine: Measured, rungs: Sequence[Measured], truth: Truth | None) -> _Draws:
+    """What was measured, as the one draw that it is."""
+    timed = [one.seconds for one in (mine, *rungs)] + ([] if truth is None else [truth.seconds])
+    floor = truth.floor.mean() if truth is not None and len(truth.floor) else 0.0
+    return _held_up(
+        np.array([[np.median(seconds) for seconds in timed]]),
+        np.array([[one.errors.mean() for one in (mine, *rungs)]]),
+        np.array([floor]),
     )
 
 
-def _points(
-    mine: tuple[float, float], rungs: Sequence[tuple[float, float]], reference: float | None, floor: float
-) -> _Points:
-    settings = [*rungs, *([] if reference is None else [(reference, floor)])]
-    return _Points((mine[0], max(mine[1], floor)), tuple((t, max(e, floor)) for t, e in settings))
+def _drawn(mine: Measured, rungs: Sequence[Measured], truth: Truth | None, rng: np.random.Generator) -> _Draws:
+    """Resampled: the same scenes for all, seeds of each, scenes of the floor on their own, timing samples of each."""
+    number = np.atleast_2d(mine.errors).shape[1]
+    scenes = rng.integers(0, number, (DRAWS, number))
+    timed, errors = list[np.ndarray](), list[np.ndarray]()
+    for one in (mine, *rungs):
+        timed.append(_medians(one.seconds, rng))
+        errors.append(_means(np.atleast_2d(one.errors), scenes, rng))
+    floors = np.zeros(DRAWS)
+    if truth is not None:
+        timed.append(_medians(truth.seconds, rng))
+        if len(truth.floor):
+            floors = truth.floor[rng.integers(0, len(truth.floor), (DRAWS, len(truth.floor)))].mean(1)
+    return _held_up(np.stack(timed, 1), np.stack(errors, 1), floors)
 
 
-def _centre(one: Measured) -> tuple[float, float]:
-    return float(np.median(one.seconds)), float(one.errors.mean())
+def _held_up(seconds: np.ndarray, errors: np.ndarray, floor: np.ndarray) -> _Draws:
+    """Draws with errors no lower than the floor (D,); where there are more times than errors, the last are the reference's."""
+    if seconds.shape[1] > errors.shape[1]:
+        errors = np.concatenate([errors, floor[:, None]], 1)
+    errors = np.maximum(errors, floor[:, None])
+    return _Draws(seconds[:, 0], errors[:, 0], seconds[:, 1:], errors[:, 1:])
 
 
-def _centre_of_truth(truth: Truth | None) -> tuple[float | None, float]:
-    if truth is None:
-        return None, 0.0
-    return float(np.median(truth.seconds)), float(truth.floor.mean()) if len(truth.floor) else 0.0
+def _means(errors: np.ndarray, scenes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Means of errors (seeds, scenes) over drawn scenes (D, scenes), and over seeds drawn anew where there are several."""
+    if len(errors) == 1:
+        return errors[0][scenes].mean(1)
+    seeds = rng.integers(0, len(errors), (len(scenes), len(errors)))
+    return errors[seeds[:, :, None], scenes[:, None, :]].mean((1, 2))
 
 
-def _drawn(
-    mine: Measured, rungs: Sequence[Measured], truth: Truth | None, rng: np.random.Generator
-) -> Iterator[_Points]:
-    """Resampled points: the same scenes for all, those of the floor on their own, timing samples of each."""
-    scenes = rng.integers(0, len(mine.errors), (DRAWS, len(mine.errors)))
-    everyone = [
-        list(zip(_medians(one.seconds, rng), one.errors[scenes].mean(1).tolist(), strict=True))
-        for one in (mine, *rungs)
-    ]
-    references: list[float | None] = [None] * DRAWS if truth is None else list(_medians(truth.seconds, rng))
-    floors = [0.0] * DRAWS
-    if truth is not None and len(truth.floor):
-        floors = truth.floor[rng.integers(0, len(truth.floor), (DRAWS, len(truth.floor)))].mean(1).tolist()
-    for own, *others, reference, floor in zip(*everyone, references, floors, strict=True):
-        yield _points(own, others, reference, floor)
-
-
-def _medians(seconds: np.ndarray, rng: np.random.Generator) -> list[float]:
-    picked = rng.integers(0, len(seconds), (DRAWS, len(seconds)))
-    medians: list[float] = np.median(seconds[picked], axis=1).tolist()
+def _medians(seconds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    medians: np.ndarray = np.median(seconds[rng.integers(0, len(seconds), (DRAWS, len(seconds)))], axis=1)
     return medians
 
 
@@ -266,7 +295,7 @@ def with_equal_accuracy(
 ) -> list[dict[str, Any]]:
     """Timing entries with their speed-up at equal accuracy against the timed settings of their domain, where both are known.
 
-    The errors are those of the split, of several training seeds their mean; the reference itself is not compared. `floors` are the
+    The errors are those of the split, over all training seeds; the reference itself is not compared. `floors` are the
     references' own errors by domain, as bench/floor.py gives them.
     """
     errors = _errors([s for s in scores if s.split == split and s.failure is None])
@@ -278,18 +307,18 @@ def with_equal_accuracy(
 
 
 def _errors(scores: Sequence[Score]) -> dict[tuple[str, str], dict[str, np.ndarray]]:
-    """By domain and model: a value a scene for every reduction of METRIC that is defined."""
+    """By domain and model: values (seeds, scenes) for every reduction of METRIC that is defined."""
     held: dict[tuple[str, str], list[dict[str, np.ndarray | None]]] = {}
     for score in scores:
         curve = next((c for name, c in score.curves.items() if name.startswith(f"{METRIC}@")), None)
         if curve is not None:
             held.setdefault((score.domain, score.model), []).append(reductions(curve))
-    return {who: _mean_of_seeds(seeds) for who, seeds in held.items()}
+    return {who: _stacked(seeds) for who, seeds in held.items()}
 
 
-def _mean_of_seeds(seeds: Sequence[Mapping[str, np.ndarray | None]]) -> dict[str, np.ndarray]:
+def _stacked(seeds: Sequence[Mapping[str, np.ndarray | None]]) -> dict[str, np.ndarray]:
     held = {name: [v for s in seeds if (v := s[name]) is not None] for name in seeds[0]}
-    return {name: np.mean(np.stack(values), axis=0) for name, values in held.items() if values}
+    return {name: np.stack(values) for name, values in held.items() if values}
 
 
 def _of_entry(

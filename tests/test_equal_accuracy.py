@@ -7,7 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hedgefox.bench.equal_accuracy import Bounded, Measured, Truth, dominated, equal_accuracy, error_at, pareto, time_at
+from hedgefox.bench.equal_accuracy import (
+    Bounded,
+    Measured,
+    Truth,
+    dominated,
+    equal_accuracy,
+    error_at,
+    pareto,
+    time_at,
+    times_at,
+)
 
 SECONDS, ERROR = (1.0, 10.0, 100.0), (1.0, 0.1, 0.01)
 """Error falls as one over time."""
@@ -174,6 +184,36 @@ def test_the_floor_only_ever_helps_the_rival() -> None:
         ends = [equal_accuracy(mine, ladder, truth(1e3, floor)) for floor in (low, high)]
         if all(e is not None and e.at_floor for e in ends):
             assert ends[1].speedup.value <= ends[0].speedup.value * (1 + 1e-12)  # type: ignore[union-attr]
+
+
+def test_many_fronts_at_once_are_the_same_as_one_by_one() -> None:
+    rng = np.random.default_rng(5)
+    seconds, errors = (np.exp(rng.normal(0, 1, (400, 6))) for _ in range(2))
+    errors[rng.random(errors.shape) < 0.1] = 0.0
+    errors[rng.random(errors.shape) < 0.05] = np.nan
+    seconds[:, 1] = seconds[:, 0]  # equal times
+    errors[::7, 2] = errors[::7, 3]
+    wanted = np.where(rng.random(400) < 0.3, errors[:, 4], np.exp(rng.normal(0, 2, 400)))
+    wanted = np.where(np.isfinite(wanted) & (wanted > 0), wanted, 0.5)
+    found, flags = times_at(seconds, errors, wanted)
+    assert set(flags) == {"", "<", ">"}
+    for k in range(400):
+        alone = time_at(pareto(seconds[k], errors[k]), float(wanted[k]))
+        assert flags[k] == alone.flag
+        assert found[k] == pytest.approx(alone.value, nan_ok=True)
+
+
+def test_seeds_that_differ_widen_the_interval() -> None:
+    ladder, scenes = rungs(), np.full(8, 0.1)
+    alike = Measured(np.stack([scenes, scenes, scenes]), np.full(5, 10.0))
+    apart = Measured(np.stack([0.5 * scenes, scenes, 1.5 * scenes]), np.full(5, 10.0))
+    one, other = equal_accuracy(alike, ladder), equal_accuracy(apart, ladder)
+    assert one is not None
+    assert other is not None
+    assert one.speedup == other.speedup == near(1.0)
+    assert one.high.value - one.low.value < 1e-9
+    assert other.low.value < 0.8
+    assert other.high.value > 1.2
 
 
 def test_intervals_repeat_and_cover_what_they_should() -> None:

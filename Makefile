@@ -5,7 +5,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 BIN := .venv/bin
 OUT ?= runs/quick
 
-.PHONY: run test test-long bench lint clean
+.PHONY: run test test-long test-browser bench lint clean
 
 # pip compiles byte code on install; without it every import of torch takes many seconds.
 .venv/ready: pyproject.toml
@@ -23,6 +23,12 @@ test: .venv/ready
 
 test-long: .venv/ready
 	$(BIN)/python -m pytest -m long --timeout 3600
+
+# Playwright drives the system's own Chromium; it downloads no browser.
+test-browser: .venv/ready
+	@command -v "$${CHROMIUM:-chromium}" >/dev/null || { echo "needs chromium (Debian: apt-get install chromium), or CHROMIUM=its path" >&2; exit 2; }
+	$(BIN)/python -m pip install --disable-pip-version-check -q -e ".[browser]"
+	$(BIN)/python -m pytest -m browser
 
 bench: .venv/ready
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only -m "not gpu"

@@ -197,10 +197,9 @@ def times_at(seconds: np.ndarray, errors: np.ndarray, wanted: np.ndarray) -> tup
     before = np.concatenate([np.full((len(error), 1), np.inf), np.minimum.accumulate(error, -1)[:, :-1]], -1)
     front = error < before
     good, coarse = front & (error <= wanted[:, None]), front & (error > wanted[:, None])
-    last = lambda mask: mask.shape[1] - 1 - mask[:, ::-1].argmax(-1)  # noqa: E731
     rows = np.arange(len(time))
-    fine, rough = good.argmax(-1), last(coarse)
-    found = np.where(front.any(-1), time[rows, last(front)], np.nan)
+    fine, rough = good.argmax(-1), _last(coarse)
+    found = np.where(front.any(-1), time[rows, _last(front)], np.nan)
     flags = np.full(len(time), MORE, dtype=object)
     alone = good.any(-1) & ~coarse.any(-1)
     found = np.where(good.any(-1), time[rows, fine], found)
@@ -212,6 +211,12 @@ def times_at(seconds: np.ndarray, errors: np.ndarray, wanted: np.ndarray) -> tup
     flags[both] = EXACT
     exact = (wanted == 0) & np.isfinite(none)
     return np.where(exact, none, found), np.where(exact, EXACT, flags).tolist()
+
+
+def _last(mask: np.ndarray) -> np.ndarray:
+    """The last column in which each row of a mask (D, K) holds."""
+    found: np.ndarray = mask.shape[1] - 1 - mask[:, ::-1].argmax(-1)
+    return found
 
 
 def equal_accuracy(
@@ -268,10 +273,9 @@ def _held_up(seconds: np.ndarray, errors: np.ndarray, floor: np.ndarray) -> _Dra
 
 def _means(errors: np.ndarray, scenes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Means of errors (seeds, scenes) over drawn scenes (D, scenes), and over seeds drawn anew where there are several."""
-    if len(errors) == 1:
-        return errors[0][scenes].mean(1)
     seeds = rng.integers(0, len(errors), (len(scenes), len(errors)))
-    return errors[seeds[:, :, None], scenes[:, None, :]].mean((1, 2))
+    means: np.ndarray = errors[seeds[:, :, None], scenes[:, None, :]].mean((1, 2))
+    return means
 
 
 def _medians(seconds: np.ndarray, rng: np.random.Generator) -> np.ndarray:

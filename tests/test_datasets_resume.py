@@ -169,7 +169,9 @@ def test_an_interruption_ends_workers_at_once_and_quietly(tmp_path: Path) -> Non
     assert process.stderr.readline() == "at work\n"  # the first group is simulated alone
     os.killpg(process.pid, signal.SIGINT)
     started = time.monotonic()
-    assert process.communicate()[1] == "interrupted\n"
+    # On a busy machine other groups start before the signal comes.
+    said = process.communicate()[1].splitlines()
+    assert [line for line in said if line != "at work"] == ["interrupted"]
     assert time.monotonic() - started < 30
     assert not list((tmp_path / "ballistic").glob("*.h5*"))
 

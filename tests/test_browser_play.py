@@ -21,7 +21,13 @@ pytestmark = pytest.mark.browser
 FILMS = {"fluid": particles, "cloth": sheets, "rigid": solids}
 FRAMES = 12
 HOSTILE = "</script><script>document.title='owned'</script>"
-ARGUMENTS = ["--headless=new", "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+ARGUMENTS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +53,11 @@ def page_of(domain: str, folder: Path) -> Path:
     truth = FILMS[domain].film(1, FRAMES)
     late = dataclasses.replace(truth, position=truth.position.clone())
     late.position[8:] = torch.nan
-    shown = [Shown("truth", "truth", truth), Shown(HOSTILE, "baseline", shifted(truth, 0.2)), Shown("late", "baseline", late)]
+    shown = [
+        Shown("truth", "truth", truth),
+        Shown(HOSTILE, "baseline", shifted(truth, 0.2)),
+        Shown("late", "baseline", late),
+    ]
     return page.write(folder / "page.html", [player_data(f"{domain} {HOSTILE}", shown)])
 
 
@@ -59,7 +69,9 @@ class Opened:
         self.said: list[str] = []
         self.page.on("console", lambda m: self.said.append(m.text) if m.type in ("error", "warning") else None)
         self.page.on("pageerror", lambda e: self.said.append(str(e)))
-        self.page.on("request", lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else self.said.append(r.url))
+        self.page.on(
+            "request", lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else self.said.append(r.url)
+        )
         self.page.goto(path.as_uri())
         self.page.wait_for_function("document.querySelector('[data-hedgefox-player]').hedgefoxPlayer.spent.draws > 0")
 

@@ -134,6 +134,8 @@ BEGIN, END = "<!-- board:begin -->", "<!-- board:end -->"
 def write_into(page: Path, entries: Sequence[Entry]) -> None:
     """Put the tables of a board between the marks BEGIN and END of a page in Markdown, in the place of what stands there.
 
+    A page is no archive: columns of LEFT_OUT and settings of the ladder that were not timed are left out.
+
     Raises MisuseError for a page without the two marks.
     """
     text = page.read_text(encoding="utf-8")
@@ -142,7 +144,8 @@ def write_into(page: Path, entries: Sequence[Entry]) -> None:
     if not (begin and end):
         raise MisuseError(f"{page} lacks the marks {BEGIN} and {END}; the board goes between them")
     headings = [h for h in HEADINGS if h[0] not in LEFT_OUT]
-    parts = [["", f"**{title}**", "", *_table(part, headings)] for title, part in sections(entries).items()]
+    kept = [e for e in entries if e.row["kind"] != "ladder" or e.row["latency_ms"] is not None]
+    parts = [["", f"**{title}**", "", *_table(part, headings)] for title, part in sections(kept).items()]
     write_text(page, before + begin + "\n".join(line for part in parts for line in part) + "\n" + end + after)
 
 

@@ -470,7 +470,7 @@ var HedgefoxPlayer = (() => {
       const [a, b] = whole ? box : [low, high];
       const aspect = (this.panels[0].panel.clientWidth || 4) / (this.panels[0].panel.clientHeight || 3);
       const flat = data.axes === 2;
-      const radius = flat ? Math.max(b[1] - a[1], (b[0] - a[0]) / aspect) * 0.52 * Math.min(1, aspect) : size(a, b) * (whole ? 0.44 : 0.45);
+      const radius = flat ? Math.max(b[1] - a[1], (b[0] - a[0]) / aspect) * 0.52 * Math.min(1, aspect) : size(a, b) * (whole ? 0.48 : 0.39);
       return { centre: a.map((v, k) => (v + b[k]) / 2), radius: radius || 1 };
     }
 

@@ -6,7 +6,6 @@ import copy
 import dataclasses
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from hedgefox.bench import record as records
 from hedgefox.bench import run as run_module
 from hedgefox.bench import score as scoring
 from hedgefox.bench._stages import score_stage, stage
-from hedgefox.bench.report import line_chart, report
 from hedgefox.bench.run import OOD_RUNGS, run
 from hedgefox.bench.score import Score, score_case
 from hedgefox.bench.verbs import score, speed
@@ -236,59 +234,11 @@ def test_compare_begins_with_the_factors_that_differ(finished: Path) -> None:
 # -- the report --------------------------------------------------------------------------------------------------------
 
 
-class Strict(HTMLParser):
-    """Collects what a browser would fetch, and whether tags close."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open, self.fetched = list[str](), list[str]()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.fetched += [v for k, v in attrs if k in ("src", "href") and v]
-        if tag not in ("meta",):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.fetched += [v for k, v in attrs if k in ("src", "href") and v]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
-def test_the_report_stands_alone(finished: Path) -> None:
-    page = finished / "report" / "index.html"
-    parser = Strict()
-    parser.feed(page.read_text())
-    assert parser.open == []
-    assert parser.fetched == []
-    assert "http" not in page.read_text().replace("http://www.w3.org", "")
-    for text in ("drag-4.0", "<svg", "persistence", "torch"):
-        assert text in page.read_text()
+def test_a_run_ends_with_a_report(finished: Path) -> None:
+    page = (finished / "report" / "index.html").read_text()
+    for text in ("drag-4.0", "persistence", "torch"):
+        assert text in page
     assert "persistence" in (finished / "report" / "LEADERBOARD.md").read_text()
-
-
-def test_every_text_of_a_record_is_escaped(held: dict[str, Any], tmp_path: Path) -> None:
-    evil = "<script>alert(1)</script>"
-    held["command"] = [evil]
-    held["versions"]["torch"] = evil
-    held["failures"] = [{"stage": evil, "domain": evil, "split": None, "model": evil, "seed": None, "error": evil}]
-    for c in held["contestants"]:
-        c["card"]["name"] = c["card"]["name"].replace("persistence", evil)
-    for rows in (held["scores"], held["speed"]):
-        for row in rows:
-            row["model"] = row["model"].replace("persistence", evil)
-    page = report(rewritten(tmp_path, held)).read_text()
-    assert evil not in page
-    assert "&lt;script&gt;alert(1)" in page
-
-
-@pytest.mark.parametrize(
-    "values", [[], [0.0], [float("nan")], [1.0], [1e-300, 1e300], [float("inf"), 1.0], [0.1] * 1000]
-)
-def test_charts_of_any_values_are_drawn(values: list[float]) -> None:
-    drawn = line_chart({"a<b": values, "c": []}, "frame", "m")
-    assert "nan" not in drawn
-    assert "a<b" not in drawn
 
 
 # -- running and resuming ----------------------------------------------------------------------------------------------

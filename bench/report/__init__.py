@@ -1,0 +1,35 @@
+"""The report: one folder that opens from disk, made from records and nothing else. No network, no script from elsewhere.
+
+    records, curves, cards ─► board.py, headline.py, charts/*.py ─► data ─► templates/*.j2, assets/report.js ─► index.html
+
+Python decides what is shown and computes every number; the page only draws, sorts and hides.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .. import board_text, leaderboard
+from .. import record as records
+from ..pool import read_pooled
+from . import page
+
+
+def report(folder: Path, out: Path | None = None) -> Path:
+    """Write index.html, its assets and LEADERBOARD.md for all records under a folder; returns the page.
+
+    They go to `out`, FOLDER/report by default. Raises MisuseError when there is no record.
+    """
+    read = read_pooled(folder)
+    entries = leaderboard.board_of(read)
+    target = folder / "report" if out is None else out
+    records.write_text(target / "LEADERBOARD.md", board_text.markdown(entries))
+    page.copy_assets(target / "assets")
+    records.write_text(target / "index.html", page.render(folder, read, entries, players(folder)))
+    return target / "index.html"
+
+
+def players(folder: Path) -> dict[str, Any] | None:
+    """What plays films of the records under a folder, None where there is nothing to play."""
+    return None

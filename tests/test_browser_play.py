@@ -141,7 +141,7 @@ def test_hostile_names_are_text(browser: Any, tmp_path: Path) -> None:
 def test_a_phone_needs_no_scrolling_sideways(browser: Any, scheme: str, tmp_path: Path) -> None:
     opened = Opened(browser, page_of("cloth", tmp_path), viewport={"width": 390, "height": 844}, color_scheme=scheme)
     assert opened.page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert not opened.page.get_by_text("diverged at frame").is_visible()
+    assert opened.page.locator(".diverged:visible").count() == 0
     ground = opened.page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
     assert opened.said == []

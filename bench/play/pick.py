@@ -32,16 +32,16 @@ def pick(errors: np.ndarray, which: str) -> int:
 def scene_errors(folder: str | Path, domain: str, split: str, model: str) -> np.ndarray:
     """Mean over frames of a contestant's position RMSE [m] on each scene of a split (B,), from a run's curves.
 
-    Of several seeds, the mean. Raises MisuseError when the run has no such curves.
+    Of several seeds, the lowest, which is the one shown. Raises MisuseError when the run has no such curves.
     """
     folder = Path(folder)
     names = [m["id"] for m in record.read(folder)["metrics"] if m["id"].startswith(METRIC)]
     path = folder / curves_file(folder)
     scores = curves.read(path, domain=domain, split=split, model=model, metric=names[0]) if names else []
-    found = [np.asarray(s.curves[names[0]]).mean(0) for s in scores]
-    if not found:
+    if not scores:
         raise MisuseError(f"{folder} has no position RMSE of {model!r} on {domain} {split}; it was not scored there")
-    errors: np.ndarray = np.mean(found, axis=0)
+    first = min(scores, key=lambda s: -1 if s.seed is None else s.seed)
+    errors: np.ndarray = np.asarray(first.curves[names[0]]).mean(0)
     return errors
 
 

@@ -314,7 +314,7 @@ var HedgefoxPlayer = (() => {
       this.grid.style.setProperty("--panels", Math.min(data.films.length, data.films.length === 4 ? 2 : 3));
       this.grid.classList.toggle("rows", data.films.length > 3);
       this.panels = data.films.map((film) => {
-        const said = tag("span", { class: "diverged", hidden: "" }, `diverged at frame ${data.first_frame + film.diverged_at}`);
+        const said = tag("span", { class: "diverged", hidden: "" }, film.diverged_at < 0 ? "" : `diverged at frame ${data.first_frame + film.diverged_at}`);
         const panel = tag("div", { class: "view" });
         this.grid.append(tag("div", { class: "panel" }, tag("div", { class: "name" }, film.name, tag("small", {}, film.kind), said), panel));
         return { panel, said };

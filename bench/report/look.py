@@ -44,7 +44,7 @@ class Look:
         """A plotly line."""
         return {"color": self.colour, "dash": self.dash, "width": width}
 
-    def shade(self, alpha: float = 0.15) -> str:
+    def shade(self, alpha: float = 0.1) -> str:
         """The colour of a band."""
         return f"{self.colour}/{alpha}"
 

@@ -168,7 +168,9 @@
       const found = new Map();
       for (const t of now.flatMap(c => c.data)) {
         if (!t.meta) continue;
-        const held = found.get(t.meta.who) || {off: false}; found.set(t.meta.who, {trace: t, off: held.off || t.visible === 'legendonly'});
+        const off = t.visible === 'legendonly', before = found.get(t.meta.who);
+        // Hidden at first where no chart beside the others shows it.
+        found.set(t.meta.who, {trace: before ? before.trace : t, off: off && (!before || before.off)});
       }
       state.hidden = new Set([...found].filter(([, f]) => f.off).map(([who]) => who));
       const rungs = [...found].filter(([, f]) => f.trace.meta.kind === 'ladder').map(([who]) => who);

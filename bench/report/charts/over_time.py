@@ -10,7 +10,7 @@ import numpy as np
 
 from ... import curves
 from ...reduce import mean_defined
-from ..look import Chart, Family, Look, axis, finite, hover, label, trace
+from ..look import LEARNED, Chart, Family, Look, axis, finite, hover, label, trace
 
 METRICS = {"position_rmse": "position RMSE [m]", "observable_error": "observable error"}
 
@@ -31,9 +31,10 @@ def family(read: Sequence[Mapping[str, Any]], held: Mapping[str, Look]) -> Famil
     return Family(
         "over-time",
         "Error over time",
-        "Mean over scenes and training seeds, frame by frame; the band reaches from the lower to the upper quartile. The dashed "
-        "line is the domain's trust threshold, stars are the reference's own error where it was measured: below them differences "
-        "say nothing. Simulator settings are hidden at first; press a name to show or hide it.",
+        "Mean over scenes and training seeds, frame by frame; the band of a learned contestant reaches from the "
+        "lower to the upper quartile. The dashed line is the domain's trust threshold, stars are the "
+        "reference's own error where it was measured: below them differences say nothing. Simulator "
+        "settings are hidden at first; press a name to show or hide it.",
         [_chart(place, *kept, held) for place, kept in places.items()],
         "No record here has its curves.parquet beside it, so there is nothing to draw over time.",
         first={"split": "test", "error": METRICS["position_rmse"]},
@@ -97,7 +98,7 @@ def _lines(model: str, look: Look, line: tuple[list[Any], list[Any], list[Any]])
     edge = {"mode": "lines", "hoverinfo": "skip", "line": {"width": 0, "color": look.colour}}
     shown: dict[str, Any] = {} if look.kind != "ladder" else {"visible": "legendonly"}
     made = []
-    if look.kind != "ladder":
+    if look.kind in LEARNED:
         made += [trace(model, look, frames, low, **edge)]
         made += [trace(model, look, frames, high, **edge, fill="tonexty", fillcolor=look.shade())]
     text = hover(model, "frame %{x}: %{y:.3g}")

@@ -32,8 +32,8 @@ def break_even(entries: Sequence[Entry], held: Mapping[str, Look]) -> Family:
         "break-even",
         "When it pays",
         "Total time against the number of rollouts that one needs. A learned contestant begins with what its data, training and "
-        "compilation cost; the dashed line of its colour is the cheapest simulator setting that errs no more. It pays from where "
-        "its line passes below the dashed one; where it never does, the simulator stays cheaper. The best specialist and the "
+        "compilation cost; the dotted line of its colour is the cheapest simulator setting that errs no more. It pays from where "
+        "its line passes below the dotted one; where it never does, the simulator stays cheaper. The best specialist and the "
         "best generalist are shown at first.",
         charts,
         "No record here holds break-even figures; timings and the cost of data are needed for them.",
@@ -58,9 +58,10 @@ def _lines(entry: Entry, look: Look, shown: bool) -> Iterator[dict[str, Any]]:
     costs, own, equal = speed["break_even"]["costs"], 1e-3 * entry.row["latency_ms"], speed["speedup_equal_accuracy"]
     more = {} if shown else {"visible": "legendonly"}
     spent = sum(v for v in costs.values() if finite(v) is not None)
-    yield _line(entry.row["model"], look, spent, own) | more
+    solid = Look(look.colour, look.symbol, "solid", look.kind)
+    yield _line(entry.row["model"], solid, spent, own) | more
     if equal is not None and positive(equal["value"]) is not None:
-        rival = Look(look.colour, look.symbol, "dash", look.kind)
+        rival = Look(look.colour, look.symbol, "dot", look.kind)
         flag = equal.get("flag", "")
         said = {"<": ", at most this", ">": ", at least this"}.get(flag, "")
         yield _line(entry.row["model"], rival, 0.0, equal["value"] * own, f"simulator as accurate{said}: ") | more

@@ -25,7 +25,12 @@ def family(rows: Sequence[Mapping[str, Any]]) -> Family:
 
 def _chart(row: Mapping[str, Any]) -> Chart:
     data = [t for objective, look in LOOKS.items() for t in _traces(row["cells"], objective, look)]
-    layout = {"xaxis": axis("", type="category"), "yaxis": axis("position RMSE [m]", rangemode="tozero")}
+    layout = {
+        "scattermode": "group",
+        "scattergap": 0.9,
+        "xaxis": axis("", type="category"),
+        "yaxis": axis("position RMSE [m]", rangemode="tozero"),
+    }
     return Chart(
         row["domain"],
         {"track": row["track"], "architecture": row["architecture"]},

@@ -58,7 +58,12 @@ def opened(request: pytest.FixtureRequest, browser: Any, made: Path) -> Iterator
     said: list[str] = []
     page.on("console", lambda m: said.append(m.text) if m.type in ("error", "warning") else None)
     page.on("pageerror", lambda e: said.append(str(e)))
-    page.on("dialog", lambda d: (said.append(d.message), d.dismiss()))
+
+    def refuse(dialog: Any) -> None:
+        said.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", refuse)
     page.on("request", lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else said.append(r.url))
     page.goto(made.as_uri())
     page.wait_for_selector("html[data-ready]", state="attached", timeout=60000)

@@ -345,7 +345,13 @@ def test_the_two_by_two_has_four_cells() -> None:
 def test_a_law_is_drawn_through_its_sizes() -> None:
     error = {"value": 0.1, "low": 0.08, "high": 0.12}
     size = {"model": "m", "parameters": 100, "training_device_seconds": 1.0, "error": error}
-    law = {"track": "t", "domain": "d", "family": "m", "equal": "data", "sizes": [size, size | {"parameters": 10000}]}
+    law: dict[str, Any] = {
+        "track": "t",
+        "domain": "d",
+        "family": "m",
+        "equal": "data",
+        "sizes": [size, size | {"parameters": 10000}],
+    }
     law |= {"exponent": {"value": 0.5, "low": 0.4, "high": 0.6}, "scale": 1.0, "floor": 0.0, "residual": 0.0}
     points, line = sizes.family([law], [], {}).charts[0].data
     assert points["x"] == [100, 10000]

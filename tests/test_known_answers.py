@@ -160,6 +160,7 @@ def test_a_reference_with_a_sleep_gets_the_speedup_that_the_sleep_implies(
     assert (found["value"], found["low"], found["high"]) == pytest.approx((expected, expected, expected))
 
 
+@pytest.mark.timed
 def test_a_real_sleep_in_a_file_is_seen(tmp_path: Path, recipe: Recipe, tiny: Track) -> None:
     sleep = 0.04
     entered(tmp_path, recipe, "reference", sleep)
@@ -187,6 +188,7 @@ def test_a_coarse_setting_entered_as_a_model_gets_one(case: Case, recipe: Recipe
     assert not found["dominated"]
 
 
+@pytest.mark.timed
 def test_a_coarse_setting_with_real_sleeps_gets_about_one(case: Case, recipe: Recipe, tmp_path: Path) -> None:
     """Sleeps are long beside a rollout (some ms), and no longer than they need be for the dearest."""
     unit = 0.03

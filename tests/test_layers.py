@@ -135,6 +135,7 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False, env=environment)
 
 
+@pytest.mark.timed
 def test_help_answers_within_half_a_second() -> None:
     def once() -> float:
         started = time.perf_counter()

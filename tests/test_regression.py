@@ -290,6 +290,7 @@ def test_tables_show_what_changed_and_count_the_rest(old: Path, new: Path) -> No
 # -- two runs of one command -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.timed
 def test_two_runs_agree_within_their_intervals(tmp_path: Path, ballistic: Domain, tiny: Track) -> None:
     """On a real clock, in samples long enough that a burst of other work does not fill a whole run.
 

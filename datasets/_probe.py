@@ -18,9 +18,20 @@ from typing import Any
 
 import h5py
 
+FOREIGN = "*"
+"""In place of a FORMAT: the file is in somebody else's layout. It has no header of ours, and may be compressed and hold texts."""
+EXPANSION = 256
+"""Most that a foreign file may declare, over its own size. Deflate can reach 1032; float data never come near."""
+READ_THROUGH = 1 << 30
+"""Foreign files larger than this [bytes] are not read through, only looked over: some sets have hundreds of gigabytes."""
+MAX_CHUNK = 1 << 30
+
 MAX_OBJECTS = 200_000
 MAX_ATTRIBUTE_BYTES = 1 << 20
 SLAB_BYTES = 32 << 20
+PLAIN = (h5py.h5z.FILTER_FLETCHER32,)
+PACKED = (*PLAIN, h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_LZF)
+"""Filters that h5py itself brings: any other is a plug-in, code found beside data."""
 
 
 class Refused(Exception):
@@ -32,11 +43,13 @@ def inspect(path: str, file_format: str, version: int, read: bool) -> None:
 
     `read` also reads every array through, so that a damaged chunk shows here.
     """
+    foreign = file_format == FOREIGN
     try:
         size = os.path.getsize(path)
         with h5py.File(path, "r") as file:
-            _walk(file, size, read)
-            _require_header(file, file_format, version)
+            _walk(file, size, read and not (foreign and size > READ_THROUGH), foreign)
+            if not foreign:
+                _require_header(file, file_format, version)
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise Refused(f"not a readable HDF5 file: {_first_line(error)}") from error
 
@@ -56,13 +69,13 @@ def _require_header(file: Any, file_format: str, version: int) -> None:
         raise Refused("it was not written to its end")
 
 
-def _walk(file: Any, size: int, read: bool) -> None:
+def _walk(file: Any, size: int, read: bool, foreign: bool) -> None:
     """Visit every object once, without recursion. Handles of the C library: h5py's own objects cost ten times as much."""
     root = h5py.h5g.open(file.id, b"/")
     declared, seen, todo = 0, {_address(root)}, [("", root)]
     while todo:
         path, group = todo.pop()
-        _require_attributes(path, group)
+        _require_attributes(path, group, foreign)
         for name, thing in _children(path, group):
             address = _address(thing)
             if address in seen:
@@ -75,8 +88,8 @@ def _walk(file: Any, size: int, read: bool) -> None:
                 continue
             if not isinstance(thing, h5py.h5d.DatasetID):
                 raise Refused(f"{name} is neither a group nor a data set")
-            declared += _require_dataset(name, thing, size)
-            if declared > size:
+            declared += _require_dataset(name, thing, size, foreign)
+            if declared > size * (EXPANSION if foreign else 1):
                 raise Refused(f"it declares {declared} bytes of data in a file of {size}")
             if read:
                 _read_through(h5py.Dataset(thing))
@@ -98,20 +111,25 @@ def _address(thing: Any) -> int:
     return int(h5py.h5o.get_info(thing).addr)
 
 
-def _require_attributes(name: str, thing: Any) -> None:
+def _require_attributes(name: str, thing: Any, foreign: bool) -> None:
     for k in range(h5py.h5a.get_num_attrs(thing)):
         attribute = h5py.h5a.open(thing, index=k)
         label = f"{name or '/'}@{attribute.name.decode(errors='replace')}"
-        _require_type(label, attribute.get_type())
+        _require_type(label, attribute.get_type(), foreign)
         if attribute.get_storage_size() > MAX_ATTRIBUTE_BYTES:
             raise Refused(f"{label} declares {attribute.get_storage_size()} bytes")
 
 
-def _require_type(name: str, kind: Any) -> None:
-    """Numbers, fixed strings and tables of them; a variable-length or reference type follows pointers in the file."""
+def _require_type(name: str, kind: Any, foreign: bool) -> None:
+    """Numbers, fixed strings and tables of them; a variable-length or reference type follows pointers in the file.
+
+    Foreign files may also hold texts of any length and enumerations, which h5py makes of truth values.
+    """
+    if foreign and kind.get_class() in (h5py.h5t.STRING, h5py.h5t.ENUM):
+        return
     if isinstance(kind, h5py.h5t.TypeCompoundID):
         for k in range(kind.get_nmembers()):
-            _require_type(name, kind.get_member_type(k))
+            _require_type(name, kind.get_member_type(k), foreign)
     elif kind.get_class() == h5py.h5t.STRING:
         if kind.is_variable_str():
             raise Refused(f"{name} holds variable-length strings")
@@ -121,23 +139,24 @@ def _require_type(name: str, kind: Any) -> None:
         raise Refused(f"{name} is of type {type(kind).__name__}; numbers, fixed strings and tables of them are right")
 
 
-def _require_dataset(name: str, data: Any, size: int) -> int:
+def _require_dataset(name: str, data: Any, size: int, foreign: bool) -> int:
     """Check how one data set is stored; returns its declared bytes."""
-    _require_attributes(name, data)
+    _require_attributes(name, data, foreign)
     kind, settings = data.get_type(), data.get_create_plist()
-    _require_type(name, kind)
+    _require_type(name, kind, foreign)
     layout = settings.get_layout()
     if layout == h5py.h5d.VIRTUAL:
         raise Refused(f"{name} is a virtual data set")
     if settings.get_external_count():
         raise Refused(f"{name} keeps its data in an external file")
+    filters, named = (PACKED, "gzip, lzf, shuffle or fletcher32") if foreign else (PLAIN, "only fletcher32")
     for k in range(settings.get_nfilters()):
         code = settings.get_filter(k)[0]
-        if code != h5py.h5z.FILTER_FLETCHER32:
-            raise Refused(f"{name} uses filter {code}; only fletcher32 is right")
+        if code not in filters:
+            raise Refused(f"{name} uses filter {code}; {named} is right")
     declared = math.prod(data.shape or ()) * int(kind.get_size())
     chunk = math.prod(settings.get_chunk()) * int(kind.get_size()) if layout == h5py.h5d.CHUNKED else 0
-    if max(declared, chunk) > size:
+    if max(declared, chunk) > size * (EXPANSION if foreign else 1) or chunk > MAX_CHUNK:
         raise Refused(f"{name} declares {max(declared, chunk)} bytes in a file of {size}")
     return declared
 

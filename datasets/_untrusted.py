@@ -20,18 +20,21 @@ SECONDS = 30
 BYTES_PER_SECOND = 50_000_000
 
 
-def probe(paths: Sequence[Path]) -> list[str | None]:
-    """Why each file must not be opened, or None where nothing speaks against it. Never raises for a bad file."""
+def probe(paths: Sequence[Path], foreign: bool = False) -> list[str | None]:
+    """Why each file must not be opened, or None where nothing speaks against it. Never raises for a bad file.
+
+    `foreign` files are HDF5 in the layout of others.
+    """
     found: list[str | None] = []
     while len(found) < len(paths):
-        found += _ask(paths[len(found) :])
+        found += _ask(paths[len(found) :], foreign)
     return found
 
 
-def _ask(paths: Sequence[Path]) -> list[str | None]:
+def _ask(paths: Sequence[Path], foreign: bool) -> list[str | None]:
     """Answers for the first of the files, up to the one that ends the probe."""
     seconds = SECONDS + sum(p.stat().st_size for p in paths if p.exists()) // BYTES_PER_SECOND
-    settings = [str(seconds), str(MEMORY), FORMAT, str(FORMAT_VERSION)]
+    settings = [str(seconds), str(MEMORY), _probe.FOREIGN if foreign else FORMAT, str(FORMAT_VERSION)]
     command = [sys.executable, "-I", _probe.__file__, *settings, *(str(p.absolute()) for p in paths)]
     # No filter plug-ins: they are code found beside data.
     environment = {**os.environ, "HDF5_PLUGIN_PRELOAD": "::", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -44,10 +47,10 @@ def _ask(paths: Sequence[Path]) -> list[str | None]:
     return answers if len(answers) == len(paths) else [*answers, end]
 
 
-def require_harmless(path: Path) -> None:
-    """Raise MisuseError, naming the file and the reason, when a file must not be opened."""
+def require_harmless(path: Path, foreign: bool = False) -> None:
+    """Raise MisuseError, naming the file and the reason, when a file must not be opened; `foreign` as for `probe`."""
     if not path.is_file():
         raise MisuseError(f"{path} is not a file")
-    refused = probe([path])[0]
+    refused = probe([path], foreign)[0]
     if refused:
         raise MisuseError(f"{path}: {refused}")

@@ -152,7 +152,7 @@ def test_a_crafted_file_is_refused_by_name(answers: dict[str, str | None], name:
 def test_parts_that_do_not_fit_are_told(
     sound: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_untrusted, "probe", lambda paths: [None] * len(paths))
+    monkeypatch.setattr(_untrusted, "probe", lambda paths, foreign: [None] * len(paths))
     change, says = MISFITS[name]
     path = changed(sound, tmp_path / "film.h5", change)
     with pytest.raises(MisuseError, match=says) as caught:

@@ -10,6 +10,7 @@ import torch
 from hedgefox.bench.contestants import Contestant
 from hedgefox.bench.timing import clock
 from hedgefox.bench.timing.clock import Clocks, Effort, time_interleaved, turns, warm_up
+from hedgefox.bench.timing.fresh import CALLS, new_starts, remembering
 from hedgefox.bench.timing.memory import peak_memory
 from hedgefox.bench.timing.phases import phase_seconds
 from hedgefox.bench.timing.speed import batch_scenes, speed_case, timing_threads, try_batches
@@ -283,3 +284,46 @@ def test_synchronising_imports_nothing_and_asks_what_is_loaded(monkeypatch: pyte
     monkeypatch.setitem(sys.modules, "taichi", taichi)
     clock.synchronise_all()
     assert sorted(asked) == ["taichi", "warp"]
+
+
+class Remembering(Costly):
+    """Takes its time for a start it has not seen, and none for one that it has."""
+
+    def __init__(self, fake: Fake, name: str) -> None:
+        super().__init__(fake, name, "specialist", 1.0, 0.0)
+        self.seen: set[bytes] = set()
+
+    def rollout(self, past: Trajectory, n_frames: int) -> Trajectory:
+        start = past.position.numpy().tobytes()
+        self.fake.queued += 0.01 if start in self.seen else 1.0
+        self.seen.add(start)
+        return past
+
+
+def test_remembered_answers_get_no_time(film: Trajectory) -> None:
+    fake = Fake()
+    honest = Costly(fake, "honest", "specialist", 1.0, 0.0)
+    everyone = [Contestant(honest), Contestant(Remembering(fake, "remembers"), 0)]
+    entries, failed = speed_case(film, 3, everyone, Effort(3, 0.1), clocks=fake.clocks)
+    assert [e["model"] for e in entries] == ["honest"]
+    assert list(failed) == ["remembers#0"]
+    assert "remembered" in failed["remembers#0"]
+
+
+def test_a_burst_of_other_work_makes_nobody_one_that_remembers(film: Trajectory) -> None:
+    fake = Fake()
+    calls = iter([1.0] * 4 + [5.0] * 4 + [1.0])
+    model = Costly(fake, "a", "specialist", 1.0, 0.0)
+    timing = Timing(1.0, 2, True, 1, 4, [1.0] * 4, [1.0] * 4)
+    bursting = Costly(fake, "b", "specialist", 0.0, 0.0)
+    bursting.rollout = lambda past, n: fake.task("b", next(calls))()  # type: ignore[method-assign,assignment]
+    for _ in range(4):
+        bursting.rollout(film, 3)
+    fake.wait()
+    assert remembering({"a": model, "b": bursting}, film, 3, {"a": timing, "b": timing}, fake.clocks) == {}
+
+
+def test_new_starts_differ_by_far_less_than_a_spacing(film: Trajectory) -> None:
+    moved = [start.position - film.position for start in new_starts(film)]
+    assert len({float(m.amax()) for m in moved}) == CALLS
+    assert all(0 < float(m.amax()) < 1e-3 for m in moved)

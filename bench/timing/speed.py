@@ -22,6 +22,7 @@ from .activity import active_fractions, mean_active
 from .clock import Clocks, Effort, ask_busy, clocks_of, once, plan, time_interleaved
 from .device_clocks import Task
 from .energy import Meter, measure_energy, nvml_counter
+from .fresh import remembering
 from .memory import measure_memory
 from .phases import first_frame_seconds, phase_seconds
 from .timing import STEADY, Timing
@@ -62,6 +63,7 @@ def speed_case(
         warm = {k: _plan_of(chosen[k], effort) for k in larger}
         throughput, late = time_interleaved(larger, effort, clocks=clocks, seed=1, warm=warm)
         _tell(progress, 2, 3)
+        late |= remembering({k: models[k] for k in latency}, pasts[1], n_frames, latency, clocks)
         extra = _beside({k: models[k] for k in latency if k not in late}, pasts[1], n_frames, effort, clocks)
         reference = next((c.key for c in contestants if c.model.card.kind == "reference" and c.key in latency), None)
         ask_busy(alone, latency, clocks)

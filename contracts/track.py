@@ -48,6 +48,8 @@ class Track:
     """Models that would compete under their plain names, and do not on this track."""
     probed: bool = True
     """Whether linear probes ask what features know; of many contestants that takes as long as scoring them."""
+    films: bool = False
+    """Whether a run keeps films of the worst, median and best scene of every split, which its report then plays."""
 
 
 def track_of(plain: Mapping[str, Any]) -> Track:
@@ -99,8 +101,9 @@ def quick() -> Track:
         timing_batches=(1, 4),
         timed_rungs=3,
         floor_scenes=4,
-        stage_budget={"generate": 60, "train": 180, "score": 155, "probe": 25, "speed": 95},
+        stage_budget={"generate": 60, "train": 180, "score": 155, "probe": 25, "films": 15, "speed": 95},
         without=("gns",),
+        films=True,
     )
 
 
@@ -127,8 +130,9 @@ def hour() -> Track:
         timing_batches=(1, 4),
         timed_rungs=4,
         floor_scenes=8,
-        stage_budget={"generate": 120, "train": 2200, "score": 400, "probe": 120, "speed": 300},
+        stage_budget={"generate": 120, "train": 2200, "score": 400, "probe": 120, "films": 15, "speed": 300},
         variants=(*TWO_BY_TWO[1:], "jepa-random"),
+        films=True,
     )
 
 
@@ -144,6 +148,7 @@ def _small(name: str, models: tuple[str, ...]) -> Track:
         timed_rungs=1,
         floor_scenes=0,
         stage_budget={},
+        films=False,
     )
 
 
@@ -181,6 +186,12 @@ def sizes() -> Track:
     return dataclasses.replace(_small("sizes", (*SIZES, *others)), **less)  # type: ignore[arg-type]
 
 
+def bundles() -> Track:
+    """How many frames one call of the fluid's network should advance: error against time, beside the ladder."""
+    names = ("particle_gnn", *(f"particle_gnn-bundle_{m}" for m in (2, 4, 8)))
+    return dataclasses.replace(_small("ablate-bundle", names), timed_rungs=quick().timed_rungs)
+
+
 SUBSETS = ("only", "without", "few", "scratch")
 
 
@@ -201,6 +212,7 @@ TRACKS: Mapping[str, Callable[[], Track]] = {
     "hour": hour,
     "sizes": sizes,
     "transfer": transfer,
+    "ablate-bundle": bundles,
     **{f"ablate-{question}": functools.partial(_ablation, question, *names) for question, names in ABLATIONS.items()},
 }
 

@@ -8,7 +8,7 @@ Displacements are per frame [m]; K is the number of past displacements read.
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -26,6 +26,8 @@ class History:
     scene: Scene
     position: Tensor
     """Oldest first [m], shape (K+1, N, D)."""
+    coming: Tensor | None = field(default=None, kw_only=True)
+    """Accelerations of the next frames that were predicted together [m per frame²], (m, N, D); None for none."""
 
     def accelerated(self, acceleration: Tensor, script: Script) -> History:
         """One frame later: x(t+1) = x(t) + (x(t) - x(t-1)) + a, driven nodes by the script; a (N, D) [m per frame²]."""
@@ -59,6 +61,16 @@ def backward_velocity(scene: Scene, position: Tensor) -> Tensor:
 def box_displacement(script: Script) -> Tensor:
     """How far each box moves in the coming frame [m], shape (B, D)."""
     return script.box_offset[1] - script.box_offset[0]
+
+
+def averaged(script: Script, frames: int) -> Script:
+    """Two frames of a script: now, and where one would be after one frame of the mean motion over the coming `frames`."""
+
+    def mean(rows: Tensor) -> Tensor:
+        last = rows[min(frames, len(rows) - 1)]
+        return torch.stack([rows[0], rows[0] + (last - rows[0]) / min(frames, len(rows) - 1)])
+
+    return Script(mean(script.box_offset), mean(script.obstacle_position), mean(script.node_position))
 
 
 def driven_step(scene: Scene, script: Script) -> Tensor:
@@ -109,13 +121,13 @@ def random_walk(history: Tensor, free: Tensor, std: float, generator: torch.Gene
     return torch.cat([torch.zeros_like(walk[:1]), walk])
 
 
-def noisy_window(position: Tensor, free: Tensor, std: float, generator: torch.Generator) -> Tensor:
-    """A window (K+2, N, D), its history with noise, its last frame moved with the history's last noise.
+def noisy_window(position: Tensor, free: Tensor, std: float, generator: torch.Generator, ahead: int = 1) -> Tensor:
+    """A window (K+1+m, N, D), its history with noise, its m last frames moved with the history's last noise.
 
-    As in GNS, a model trained to reach that frame corrects the noise in the velocity and keeps that in the position.
+    As in GNS, a model trained to reach those frames corrects the noise in the velocity and keeps that in the position.
     """
-    walk = random_walk(position[:-1], free, std, generator)
-    return torch.cat([position[:-1] + walk, position[-1:] + walk[-1:]])
+    walk = random_walk(position[:-ahead], free, std, generator)
+    return torch.cat([position[:-ahead] + walk, position[-ahead:] + walk[-1:]])
 
 
 def moments(values: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,19 +5,27 @@
 The scheme of GNS (Sanchez-Gonzalez et al. 2020, arXiv:2002.09405): noise on the history as a random walk, a target that corrects
 the noise in the velocity but not in the position. Driven nodes carry no noise and no loss. What a network sees, and the units of
 what it answers, is said by the model.
+
+**Bundles** (temporal bundling, Brandstetter et al. 2022, arXiv:2202.03376, §3.1): one call may answer with the accelerations of
+the next m frames, which then cost one graph and one network together. The loss is on where they lead,
+
+    d(j) = Σ_i (j - i + 1) a(i),   i = 1 … j,      over j (j + 1) / 2,
+
+the share of the displacement after j frames that no straight flight explains, in units of one frame's acceleration.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from abc import abstractmethod
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ..contracts import Frame, Scene, Script, Trajectory
+from ..contracts import Frame, MisuseError, Scene, Script, Trajectory
 from ._base import Learner
-from ._features import History, accelerations, free_moments, noisy_window
+from ._features import History, accelerations, averaged, free_moments, noisy_window
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,8 @@ class OneStepSettings:
     """Normalised error beyond which the loss grows linearly instead of as a square."""
     learning_rate: float = 2e-3
     batch_size: int = 4
+    bundle: int = 1
+    """Frames that one call of the network advances, m."""
 
 
 class OneStep(Learner[History]):
@@ -52,7 +62,10 @@ class OneStep(Learner[History]):
 
     @abstractmethod
     def predict(self, state: History, script: Script, known: Tensor | None) -> Tensor:
-        """Normalised acceleration of every node (N, D) beyond the known; script frame 0 is the state's last frame."""
+        """Normalised accelerations of every node (N, m · D) beyond the known; script frame 0 is the state's last frame.
+
+        Of a bundle of m frames the script has two, the second one frame of the mean motion.
+        """
 
     def start(self, scene: Scene, position: Tensor) -> History:
         """The state at the last of K+1 frames (K+1, N, D); what is known of a scene for good belongs into it."""
@@ -67,10 +80,22 @@ class OneStep(Learner[History]):
         return self.start(past.scene, past.position[-(self.common.history + 1) :])
 
     def advance(self, state: History, script: Script) -> History:
-        """x(t+1) = x(t) + (x(t) - x(t-1)) + a."""
+        """x(t+1) = x(t) + (x(t) - x(t-1)) + a; the network is asked when no acceleration is left of its last bundle."""
+        coming = state.coming if state.coming is not None and len(state.coming) else self.accelerations(state, script)
+        return dataclasses.replace(state.accelerated(coming[0], script), coming=coming[1:])
+
+    def accelerations(self, state: History, script: Script) -> Tensor:
+        """Of the next m frames [m per frame²], (m, N, D)."""
         known, (mean, std) = self.known(state, script), self.scale(state.scene)
-        acceleration = self.predict(state, script, known) * std + mean
-        return state.accelerated(acceleration if known is None else acceleration + known, script)
+        answers = self.answers(state, script, known) * std + mean
+        return answers if known is None else answers + known
+
+    def answers(self, state: History, script: Script, known: Tensor | None) -> Tensor:
+        """Normalised accelerations of the next m frames beyond the known, (m, N, D)."""
+        m = self.common.bundle
+        if m == 1:
+            return self.predict(state, script, known).unsqueeze(0)
+        return self.predict(state, averaged(script, m), known).unflatten(-1, (m, -1)).movedim(1, 0)
 
     def decode(self, state: History) -> Frame:
         """Positions, and velocities as their second-order backward difference."""
@@ -78,22 +103,35 @@ class OneStep(Learner[History]):
 
     @property
     def window(self) -> int:
-        """Frames of a training window: the history and the frame to be predicted."""
-        return self.common.history + 2
+        """Frames of a training window: the history and the frames to be predicted."""
+        return self.common.history + 1 + self.common.bundle
 
     def loss(self, window: Trajectory, generator: torch.Generator) -> Tensor:
         """Pseudo-Huber error of the normalised acceleration over free nodes, on a history with noise."""
-        scene, (mean, std) = window.scene, self.scale(window.scene)
+        m, scene, (mean, std) = self.common.bundle, window.scene, self.scale(window.scene)
         noisy = self.noisy(window, generator)
-        script, state = scene.script.starting_at(self.common.history), self.start(scene, noisy[:-1])
-        known, target = self.known(state, script), accelerations(scene, noisy[-3:])[0]
+        script, state = scene.script.starting_at(self.common.history), self.start(scene, noisy[:-m])
+        known, target = self.known(state, script), accelerations(scene, noisy[-m - 2 :])
         target = target if known is None else target - known
-        error = self.predict(state, script, known) - (target - mean) / std
-        return pseudo_huber(error[scene.free], self.common.sharpness)
+        error = led_to(self.answers(state, script, known) - (target - mean) / std)
+        return pseudo_huber(error[:, scene.free], self.common.sharpness)
 
     def noisy(self, window: Trajectory, generator: torch.Generator) -> Tensor:
-        """Positions (K+2, N, D) of a window, with noise."""
-        return noisy_window(window.position, window.scene.free, self.noise_std(window.scene), generator)
+        """Positions (K+1+m, N, D) of a window, with noise."""
+        free, std = window.scene.free, self.noise_std(window.scene)
+        return noisy_window(window.position, free, std, generator, self.common.bundle)
+
+
+def led_to(accelerations: Tensor) -> Tensor:
+    """What accelerations (m, N, D) of consecutive frames lead to after each of them, over j (j + 1) / 2: one stays itself."""
+    frames = torch.arange(1, len(accelerations) + 1, device=accelerations.device, dtype=accelerations.dtype)
+    return accelerations.cumsum(0).cumsum(0) / (frames * (frames + 1) / 2).view(-1, 1, 1)
+
+
+def require_single(name: str, settings: OneStepSettings) -> None:
+    """Raise MisuseError for bundles in a model whose every frame begins with what is known of it."""
+    if settings.bundle != 1:
+        raise MisuseError(f"{name} has bundle {settings.bundle}; it knows part of each frame's motion, so 1 is right")
 
 
 def pseudo_huber(error: Tensor, sharpness: float) -> Tensor:

@@ -112,7 +112,8 @@ class GNS(OneStep):
         number, extra = len(self.names), len(settings.parameters)
         n_node = 3 * settings.history + 6 + 7 + 3 + 2 * extra + 4 + number + 4
         n_edge = KINDS_OF_EDGE + 3 + 1 + 3 + 1 + 2
-        self.network = EncodeProcessDecode(n_node, n_edge, 3, settings.width, settings.message_passing_steps)
+        answer = 3 * settings.bundle
+        self.network = EncodeProcessDecode(n_node, n_edge, answer, settings.width, settings.message_passing_steps)
         self.units(number, extra)
 
     def units(self, number: int, extra: int) -> None:
@@ -223,7 +224,7 @@ class GNS(OneStep):
         return out
 
     def predict(self, state: History, script: Script, known: Tensor | None) -> Tensor:
-        """Normalised acceleration of every node (N, D); script frame 0 is the state's last frame."""
+        """Normalised accelerations of every node (N, m · D); script frame 0 is the state's last frame."""
         scene, script = lifted_scene(state.scene), lifted_script(script)
         position = lifted(state.position)
         moved = displacements(scene, position)
@@ -234,7 +235,7 @@ class GNS(OneStep):
         place, step = (_with_centres(scene, graph, x) for x in (position[-1], coming))
         along = self.edge_features(scene, graph, place, step)
         out: Tensor = self.network(torch.cat([seen, is_centre], dim=-1), along, graph.index)
-        return flattened(out[: scene.n_nodes], state.scene.dim)
+        return flattened(out[: scene.n_nodes].unflatten(-1, (-1, 3)), state.scene.dim).flatten(1)
 
     # What it measures
 

@@ -42,7 +42,7 @@ from ._features import (
 )
 from ._mesh import both_ways, edge_length, far_links, length, rest_offset, self_contacts, vertex_normals
 from ._message_passing import EncodeProcessDecode
-from ._one_step import scales
+from ._one_step import require_single, scales
 from ._sheet_motion import Sheet, tethers
 from ._specialist import Accelerated, SpecialistSettings, learn, require_velocity, width_and_steps
 from ._symmetry import with_images
@@ -207,6 +207,7 @@ def build(domain: str, *, size: str = "s", seed: int = 0, **settings: Setting) -
     """An untrained network; its weights are drawn from `seed` and nothing else."""
     chosen = configured(preset(size), settings)
     require_velocity("mesh_gnn", chosen)
+    require_single("mesh_gnn", chosen)
     card = ModelCard(
         "mesh_gnn",
         KIND,

@@ -41,7 +41,11 @@ from ._symmetry import with_images
 KIND = "specialist"
 DOMAINS = ("fluid",)
 # Core-milliseconds a step of size s, medians: 26, 34 and 63 at widths 16, 32 and 64, in turn on one torch thread of a busy machine.
-VARIANTS: Mapping[str, Variant] = in_width(16, 32, "7.2 k", 1.32) | in_width(64, 32, "102 k", 0.54)
+VARIANTS: Mapping[str, Variant] = (
+    in_width(16, 32, "7.2 k", 1.32)
+    | in_width(64, 32, "102 k", 0.54)
+    | {f"bundle_{m}": Variant({"bundle": m}, note=f"one call advances {m} frames") for m in (2, 4, 8)}
+)
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,8 @@ class ParticleGNN(Accelerated):
         dim, extra = settings.dim, len(settings.parameters)
         n_node = dim * settings.history + 2 * dim + (1 + 2 * dim) + dim + extra + (1 + dim)
         n_edge = 2 * dim + 1
-        self.network = EncodeProcessDecode(n_node, n_edge, dim, settings.width, settings.message_passing_steps)
+        answer = dim * settings.bundle
+        self.network = EncodeProcessDecode(n_node, n_edge, answer, settings.width, settings.message_passing_steps)
 
     def node_features(self, scene: Scene, moved: Tensor, position: Tensor, script: Script) -> Tensor:
         """All that a node knows by itself, (N, F); moved (K, N, D) are its last displacements."""
@@ -106,7 +111,7 @@ class ParticleGNN(Accelerated):
         return index, torch.cat([offset, distance, shear], dim=-1)
 
     def predict(self, state: History, script: Script, known: Tensor | None = None) -> Tensor:
-        """Normalised acceleration of every node (N, D); script frame 0 is the state's last frame."""
+        """Normalised accelerations of every node (N, m · D); script frame 0 is the state's last frame."""
         scene, position = state.scene, state.position
         moved = displacements(scene, position)
         order = spatial_order(position[-1], self.set.radius, scene.scene_ptr)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..contracts import Domain, MisuseError, Model, Recipe, Track, registry
 from ..contracts.card import knows
-from .entries import entry, predictions
+from .entries import entry, given, predictions
 
 REFERENCE = "reference"
 """Name under which the reference simulator is asked for."""
@@ -27,6 +27,13 @@ class Contestant:
     """SHA-256 of that file's bytes."""
     exempt: tuple[str, ...] = ()
     """Checks of `check_model` that the file leaves out."""
+    handed: bool = False
+    """Whether it was given as an object."""
+
+    @property
+    def origin(self) -> Path | None:
+        """Where a model that hedgefox has not made itself is written; None for the others."""
+        return given.origin_of(self.model) if self.handed else self.source
 
     @property
     def name(self) -> str:
@@ -84,6 +91,8 @@ def resolve(spec: str, domain: Domain, recipe: Recipe, *, size: str, device: str
         return Contestant(foretold, foretold.card.seed)
     if Path(spec).is_dir():
         model = _surrogates().load(Path(spec), device)
+        # The card lies in a file, which anybody may have edited.
+        entry.require_card(Path(spec), model.card, domain.name)
         return Contestant(model, model.card.seed)
     ladder: Mapping[str, Model] = domain.ladder(recipe, device)
     if spec in ladder:
@@ -97,6 +106,14 @@ def resolve(spec: str, domain: Domain, recipe: Recipe, *, size: str, device: str
     if _surrogates().trainable(spec):
         raise MisuseError(f"model {spec!r} must be trained first; give the folder that `hedgefox train` wrote")
     return Contestant(_surrogates().create(spec, domain.name, size=size, seed=seed))
+
+
+def handed_over(model: Model, domain: Domain, recipe: Recipe, device: str) -> Contestant:
+    """A contestant from an object; raises MisuseError for one that says it is the simulator, or has the name of another's."""
+    given.require_given(model, domain.name)
+    if not given.is_own(model):
+        _require_new_name(given.origin_of(model), model.card.name, domain, recipe, device)
+    return Contestant(model, model.card.seed, handed=True)
 
 
 def _entered(path: Path, domain: Domain, recipe: Recipe, size: str, device: str, seed: int) -> Contestant:

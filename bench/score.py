@@ -97,7 +97,7 @@ def _score_one(case: Case, contestant: Contestant, metrics: Sequence[Metric]) ->
     blank = Score(case.domain.name, case.split, contestant.name, contestant.seed)
     started = time.perf_counter()
     try:
-        answer = answer_of(case, contestant.model)
+        answer = answer_of(case, contestant.model, entered=contestant.origin is not None)
         judged = {"rollout": answer}
         if isinstance(contestant.model, Reconstructs) and any(m.judges == "reconstruction" for m in metrics):
             judged["reconstruction"] = reconstruction_of(case, contestant.model)
@@ -114,12 +114,13 @@ def _score_one(case: Case, contestant: Contestant, metrics: Sequence[Metric]) ->
     return dataclasses.replace(blank, curves=curves, diverged_at=answer.diverged_at.cpu().numpy(), seconds=seconds)
 
 
-def answer_of(case: Case, model: Model) -> Trajectory:
+def answer_of(case: Case, model: Model, *, entered: bool = False) -> Trajectory:
     """The model's continuation of a case, judged on the scene of the truth and not on what the model made of it.
 
-    The reference is not run twice: its answer is the truth by definition.
+    The reference is not run twice: its answer is the truth by definition. That holds for hedgefox's own alone: what users `entered`
+    is rolled out, whatever its card says by now.
     """
-    if model.card.kind == "reference":
+    if model.card.kind == "reference" and not entered:
         return case.truth.with_divergence()
     if isinstance(model, Predictions):
         return _on_stage(_merge_divergence(model.answer(case.split, case.truth)), case)

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..contracts import Domain, MisuseError, Model, PhysicsCheck, Recipe, Track, Trajectory, registry, stack
+from ..contracts import (
+    CheckFailed,
+    Domain,
+    MisuseError,
+    Model,
+    PhysicsCheck,
+    Recipe,
+    Track,
+    Trajectory,
+    registry,
+    stack,
+)
 from ..contracts import track as track_named
+from ..contracts.nearest import one_of
+from ..contracts.strict_json import read_object
 from . import environment
 from ._assemble import failure, failures_of, write_record
-from .contestants import REFERENCE, Contestant, resolve
+from .contestants import REFERENCE, Contestant, handed_over, resolve
 from .entries.admission import films_on_the_spot, require_admissible
 from .entries.predictions import Predictions
 from .score import Score, prepare, score_case
@@ -41,10 +54,10 @@ def score(
 
     A model is a Model, a folder of weights or of predictions, a Python file of your own, the name of a surrogate that needs no
     training, a rung of the ladder, or "reference". Domain and track default to those of the data; `splits` to all but train and
-    valid. A model from a file is checked first (bench/entries/admission.py).
+    valid. A Model, or one from a file, is checked first (bench/entries/admission.py).
 
-    Raises MisuseError for an unknown model, split or device, and for data that are not a data set; CheckFailed when a model from
-    a file breaks the contract of a model.
+    Raises MisuseError for an unknown model, split or device, and for data that are not a data set; CheckFailed when such a
+    model breaks the contract of a model.
     """
     from ..datasets import load, manifest_hash
 
@@ -64,9 +77,10 @@ def score(
     # Films to check on, of the split with the most scenes: one alone proves little.
     _check(who, recipe, lambda: load(folder, max(chosen, key=config["trajectories"].__getitem__), device))
     started, scores = time.perf_counter(), list[Score]()
-    for k, split in enumerate(chosen):
-        case = prepare(kind, split, load(folder, split, device), recipe, device=device)
-        scores += score_case(case, who, progress=_part(progress, k, len(chosen)))
+    with _cards_kept(who):
+        for k, split in enumerate(chosen):
+            case = prepare(kind, split, load(folder, split, device), recipe, device=device)
+            scores += score_case(case, who, progress=_part(progress, k, len(chosen)))
     return write_record(
         None if out is None else Path(out),
         track=chosen_track,
@@ -104,14 +118,15 @@ def speed(
         _require_timeable(each)
     _check(who, recipe, lambda: films_on_the_spot(kind, recipe, chosen_track.root_seed, device))
     started = time.perf_counter()
-    entries, failed = speed_case(
-        _starts(kind, recipe, chosen_track, device),
-        recipe.horizon,
-        who,
-        Effort(chosen_track.timing_samples, chosen_track.timing_sample_seconds),
-        batches=chosen_track.timing_batches,
-        progress=progress,
-    )
+    with _cards_kept(who):
+        entries, failed = speed_case(
+            _starts(kind, recipe, chosen_track, device),
+            recipe.horizon,
+            who,
+            Effort(chosen_track.timing_samples, chosen_track.timing_sample_seconds),
+            batches=chosen_track.timing_batches,
+            progress=progress,
+        )
     lost = {key: next(c for c in who if c.key == key) for key in failed}
     return write_record(
         None if out is None else Path(out),
@@ -136,8 +151,12 @@ def data_config(folder: Path) -> dict[str, Any]:
     """What a data set was made as: domain, track, size, numbers of trajectories; MisuseError for what is no data set."""
     path = folder / DESCRIPTION
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))["config"]
-        return {name: config[name] for name in ("domain", "track", "size", "trajectories")}
+        config = read_object(path)["config"]
+        kinds = {"domain": str, "track": str, "size": str, "trajectories": dict}
+        wrong = [name for name, kind in kinds.items() if not isinstance(config[name], kind)]
+        if wrong:
+            raise TypeError(f"{wrong[0]} is {config[wrong[0]]!r}")
+        return {name: config[name] for name in kinds}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise MisuseError(
             f"{folder} is not a data set; give the folder DOMAIN/ that `hedgefox generate` wrote"
@@ -195,7 +214,7 @@ def _splits(config: dict[str, Any], splits: Sequence[str] | None) -> list[str]:
         return [s for s in held if s not in ("train", "valid")]
     for split in splits:
         if split not in held:
-            raise MisuseError(f"the data have no split {split!r}; one of {', '.join(held)} is right")
+            raise MisuseError(f"the data have no split {split!r}; {one_of(split, held)}")
     return list(splits)
 
 
@@ -204,10 +223,10 @@ def _contestants(
 ) -> list[Contestant]:
     if not models:
         raise MisuseError("no model was given; name at least one")
-    found = []
+    found: list[Contestant] = []
     for spec in models:
         if isinstance(spec, Model):
-            found.append(Contestant(spec, spec.card.seed))
+            found.append(handed_over(spec, domain, recipe, device))
         else:
             found.append(resolve(str(spec), domain, recipe, size=track.size, device=device))
     keys = [c.key for c in found]
@@ -218,12 +237,22 @@ def _contestants(
 
 
 def _check(who: Sequence[Contestant], recipe: Recipe, films: Callable[[], Trajectory]) -> None:
-    """Check what comes from a user's own file, on films that are asked for when there is something to check."""
-    entered = [each for each in who if each.source is not None]
+    """Check what comes from a user's own file or as an object, on films that are asked for when there is something to check."""
+    entered = [each for each in who if each.origin is not None]
     film = films() if entered else None
     for each in entered:
         assert film is not None
         require_admissible(each, film, recipe)
+
+
+@contextmanager
+def _cards_kept(who: Sequence[Contestant]) -> Iterator[None]:
+    """Raise CheckFailed when a contestant's card is another one after it was measured: a record holds what was checked."""
+    before = [each.model.card for each in who]
+    yield
+    for each, card in zip(who, before, strict=True):
+        if each.model.card != card:
+            raise CheckFailed(f"{each.origin}: the card of {card.name} changed while the model was measured")
 
 
 def _require_timeable(contestant: Contestant) -> None:
@@ -237,8 +266,8 @@ def _domain_of(models: Sequence[str | Path | Model]) -> str:
     """The domain that the first folder of weights among some models was trained on."""
     for spec in models:
         try:
-            found = json.loads((Path(str(spec)) / "model.json").read_text(encoding="utf-8"))["domain"]
-        except (OSError, ValueError, KeyError, TypeError):
+            found = read_object(Path(str(spec)) / "model.json")["domain"]
+        except (MisuseError, KeyError):
             continue
         if isinstance(found, str) and "+" in found:
             raise MisuseError(f"{spec} was trained on {found.replace('+', ', ')}; give one of them with --domain")

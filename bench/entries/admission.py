@@ -55,31 +55,32 @@ DISHONEST = (
 
 
 def require_admissible(contestant: Contestant, film: Trajectory, recipe: Recipe) -> None:
-    """Check a user's own model on films that it will see the like of; one of hedgefox's own is left as it is.
+    """Check a user's own model, or any that came as an object, on films that it will see the like of; others are left as they are.
 
     film (T, N, D): `recipe.past` frames at least and one more, its script covering the horizon. Raises CheckFailed, which says
     which check, what it means, what usually causes it and what to do; MisuseError when the model reads more frames than there are.
     """
-    if contestant.source is None:
+    origin = contestant.origin
+    if origin is None:
         return
     if contestant.model.card.history > recipe.past:
         raise MisuseError(
-            f"{contestant.source}: the card states a history of {contestant.model.card.history} frames; "
+            f"{origin}: the card states a history of {contestant.model.card.history} frames; "
             f"models see {recipe.past} on this track"
         )
-    watched = _Watched(contestant.model, contestant.source)
+    watched = _Watched(contestant.model, origin)
     few = film.select([k % film.scene.n_scenes for k in range(SCENES)])
     seen, horizon = own_copy(few.frames(0, recipe.past)), few.scene.script.n_frames - recipe.past
     try:
         check_model(watched, few.frames(0, recipe.past + 1), exempt=contestant.exempt)
     except ContractBroken as error:
-        raise CheckFailed(f"{contestant.source}: {error}. {EXPLAINED[error.check]}") from error
+        raise CheckFailed(f"{origin}: {error}. {EXPLAINED[error.check]}") from error
     try:
         require_honest(watched, seen, min(horizon, recipe.horizon))
     except Raised:
         raise
     except CheckFailed as error:
-        raise CheckFailed(f"{contestant.source}: {error}. {DISHONEST}") from error
+        raise CheckFailed(f"{origin}: {error}. {DISHONEST}") from error
 
 
 class Raised(CheckFailed):

@@ -59,8 +59,8 @@ def load(path: Path, domain: str, *, size: str, device: str = "cpu", seed: int =
     with _siblings_of(path):
         module = _imported(path, source, f"_hedgefox_entry_{digest[:16]}")
         model = _model_of(path, module, domain, size, seed)
-        require_card(path, _card_of(path, model), domain)
-    _require_counted(path, model)
+        require_card(path, card_of(path, model), domain)
+    require_counted(path, model)
     if isinstance(model, torch.nn.Module):
         model.to(device)
     return Entry(model, digest, _exempt(path, module, model.card.kind))
@@ -218,7 +218,8 @@ def _built(path: Path, build: Any, domain: str, size: str, seed: int) -> Model:
 # -- what it says of itself --------------------------------------------------------------------------------------------
 
 
-def _card_of(path: Path, model: Model) -> ModelCard:
+def card_of(path: Path, model: Model) -> ModelCard:
+    """The card of a model; raises MisuseError for what is none."""
     with _told(path, f"reading the card of {type(model).__name__}"):
         # Of a foreign class it may be anything.
         card: Any = model.card
@@ -270,12 +271,12 @@ def _require_types(origin: Path, card: ModelCard) -> None:
         raise MisuseError(f"{origin}: the card of {card.name} cannot be written as JSON: {error}") from error
 
 
-def _require_counted(path: Path, model: Model) -> None:
+def require_counted(path: Path, model: Model) -> None:
     """A card may not state fewer parameters than the torch modules that can be seen hold."""
     held = (
         [model]
         if isinstance(model, torch.nn.Module)
-        else [v for v in vars(model).values() if isinstance(v, torch.nn.Module)]
+        else [v for v in getattr(model, "__dict__", {}).values() if isinstance(v, torch.nn.Module)]
     )
     counted = [weight_bytes(m) for m in {id(m): m for m in held}.values()]
     number, size = sum(n for n, _ in counted), sum(b for _, b in counted)

@@ -1,14 +1,20 @@
-"""What the command line shows and where: results on stdout, tables for people, progress on stderr when somebody watches."""
+"""What the command line shows and where: results on stdout, as tables or as JSON; all else on stderr, errors in one line."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
+
+PIPED = 200
+"""Columns of tables that go into a file or a pipe."""
 
 
 @dataclass(frozen=True)
@@ -69,26 +75,6 @@ def show_lines(console: Any, *lines: str) -> None:
 
 
 @contextmanager
-def progress_bar(watched: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar on stderr when people are watching, else nothing; `watched`: stdout is a terminal."""
-    if not (watched and sys.stderr.isatty()):
-        yield lambda what, done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        tasks: dict[str, Any] = {}
-
-        def tell(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done, total=total)
-
-        yield tell
-
-
-@contextmanager
 def stdout_kept_clean() -> Iterator[None]:
     """Everything that libraries print to stdout, from Python or from C, goes to stderr."""
     sys.stdout.flush()
@@ -109,18 +95,81 @@ def stdout_kept_clean() -> Iterator[None]:
             os.close(kept)
 
 
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """The first Ctrl-C ends the work in order, a second one at once. One that is ignored, as by nohup, stays ignored."""
+    before = signal.getsignal(signal.SIGINT)
+    if before == signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def at_once(*why: object) -> None:
+        if sys.stderr.isatty():
+            os.write(2, b"\x1b[?25h")  # the cursor, where progress hid it
+        os._exit(130)
+
+    def in_order(*why: object) -> None:
+        signal.signal(signal.SIGINT, at_once)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, in_order)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+HINTS = {
+    errno.ENOSPC: "make room; the same command then goes on",
+    errno.EACCES: "choose a place that you may use",
+    errno.EPERM: "choose a place that you may use",
+    errno.EROFS: "choose a place that you may use",
+    errno.ENOTDIR: "a file is in the way; choose another folder",
+    errno.EEXIST: "a file is in the way; choose another folder",
+    errno.EISDIR: "a file is right here",
+    errno.ENOENT: "is it spelled right?",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+"""What to do about errors of the system."""
+
+
+def said(error: Exception) -> str:
+    """An error in one line, with what to do."""
+    from .contracts.errors import HedgefoxError
+
+    if isinstance(error, OSError) and error.strerror:
+        hint = HINTS.get(error.errno or 0)
+        return f"{error.filename or 'the output'}: {error.strerror}{f'; {hint}' if hint else ''}"
+    text = " ".join(str(error).split())
+    return text if isinstance(error, HedgefoxError) else f"{type(error).__name__}: {text} (--debug shows where)"
+
+
 def print_answer(answer: Answer, as_json: bool) -> None:
     """Print a verb's result on stdout, as strict JSON or for people."""
     if as_json:
-        from .bench.record import strict
+        print_json(answer.data)
+        return
+    from rich.console import Console
 
-        sys.stdout.write(json.dumps(strict(answer.data), allow_nan=False) + "\n")
-    else:
-        from rich.console import Console
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPED)
+    # Written in one piece and not by rich, which turns a closed pipe into exit code 1.
+    with console.capture() as text:
+        answer.show(console)
+    _write(text.get())
 
-        console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200)
-        # Written in one piece and not by rich, which turns a closed pipe into exit code 1.
-        with console.capture() as text:
-            answer.show(console)
-        sys.stdout.write(text.get())
-    sys.stdout.flush()
+
+def print_json(data: Any) -> None:
+    """Print plain data on stdout as strict JSON, in one line."""
+    from .bench.record import strict
+
+    _write(json.dumps(strict(data), allow_nan=False) + "\n")
+
+
+def _write(text: str) -> None:
+    """Write to stdout; a reader that has seen enough and closed it is no error."""
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -13,12 +13,15 @@ import argparse
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Any
 
-from ._terminal import print_answer, stdout_kept_clean
+from ._terminal import Answer, interruptible, print_answer, print_json, said, stdout_kept_clean
 from .commands import about, boards, data, look, models, runs
-from .commands._arguments import MISUSE, Parser
+from .commands._arguments import MISUSE, Misuse, Parser
+from .commands._progress import progress
 
 OK, DID_NOT_HOLD, INTERRUPTED = 0, 1, 130
+STOPPED = "interrupted; the same command goes on from here"
 
 EXAMPLES = """\
 examples:
@@ -62,9 +65,19 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        return _answered(words)
+    except KeyboardInterrupt:  # also while things are still being imported
+        return _ended("interrupted", STOPPED, INTERRUPTED, words)
+
+
+def _answered(words: list[str]) -> int:
     top = parser()
     try:
-        args = top.parse_args(arguments)
+        args = top.parse_args(words)
+    except Misuse as error:
+        return _ended("misuse", str(error), MISUSE, words)
     except SystemExit as done:
         return int(done.code or 0)
     if args.version:
@@ -73,48 +86,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"hedgefox {version('hedgefox')}")
         return OK
     if args.verb is None:
-        top.print_usage(sys.stderr)
-        print("hedgefox: which verb? (see hedgefox --help)", file=sys.stderr)
-        return MISUSE
-    return _carry_out(args)
+        return _ended("misuse", "hedgefox: which verb? (see hedgefox --help)", MISUSE, words)
+    args.beside = {}  # what a verb has to say even when it fails
+    return _carry_out(args, words)
 
 
-def _carry_out(args: argparse.Namespace) -> int:
+def _carry_out(args: argparse.Namespace, words: list[str]) -> int:
     from .contracts.errors import CheckFailed, MisuseError
 
-    args.watched = sys.stdout.isatty()  # asked now: while a verb works, file 1 is stderr
+    who = f"hedgefox {args.verb}: "
     try:
-        with stdout_kept_clean():
-            answer = args.work(args)
+        with interruptible(), stdout_kept_clean(), progress(args.verb) as args.tell:
+            answer: Answer = args.work(args)
         # Of the processes that torchrun starts, one answers.
         if os.environ.get("RANK", "0") == "0":
             print_answer(answer, args.json)
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return OK
-    except (MisuseError, OSError) as error:
-        return _complain(args, error, MISUSE)
-    except CheckFailed as error:
-        return _complain(args, error, DID_NOT_HOLD)
-    except Exception as error:  # ours to fix; the traceback is for us
-        return _complain(args, error, DID_NOT_HOLD)
+        return _ended("interrupted", who + STOPPED, INTERRUPTED, words, args.beside)
+    except Exception as error:
+        if args.debug:
+            traceback.print_exc()
+        kind = "misuse" if isinstance(error, MisuseError | OSError) else "check"
+        kind = kind if isinstance(error, MisuseError | OSError | CheckFailed) else "fault"  # ours to fix
+        return _ended(kind, who + said(error), MISUSE if kind == "misuse" else DID_NOT_HOLD, words, args.beside)
     return OK if answer.holds else DID_NOT_HOLD
 
 
-def _complain(args: argparse.Namespace, error: Exception, code: int) -> int:
-    from .contracts.errors import HedgefoxError
-
-    if args.debug:
-        traceback.print_exc()
-    text = " ".join(str(error).split())
-    if isinstance(error, OSError) and error.strerror:
-        text = f"{error.filename or 'the output'}: {error.strerror}"
-    elif not isinstance(error, HedgefoxError):
-        text = f"{type(error).__name__}: {text} (--debug shows where)"
-    print(f"hedgefox {args.verb}: {text}", file=sys.stderr)
+def _ended(kind: str, text: str, code: int, words: Sequence[str], beside: dict[str, Any] | None = None) -> int:
+    """Say in a line why there is no answer, with --json also on stdout; returns the exit code."""
+    print(text, file=sys.stderr)
+    if "--json" in words:
+        print_json({"error": {"kind": kind, "message": text, "exit": code}, **(beside or {})})
     return code
 
 

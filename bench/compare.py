@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..contracts import MisuseError, ModelCard
+from ..contracts.nearest import one_of
 from . import _held as held
 from . import leaderboard
 from . import record as records
@@ -61,9 +62,7 @@ def compare(a: str, b: str, folder: Path) -> dict[str, Any]:
     cards = {c["card"]["name"]: c["card"] for r in read for c in r["contestants"]}
     for name in (a, b):
         if name not in cards:
-            raise MisuseError(
-                f"no model {name!r} in the records under {folder}; one of {', '.join(sorted(cards))} is right"
-            )
+            raise MisuseError(f"no model {name!r} in the records under {folder}; {one_of(name, sorted(cards))}")
     everyone = held.places(leaderboard.board_of(read))
     both = {place: (models[a], models[b]) for place, models in everyone.items() if a in models and b in models}
     first = next(iter(both.values()), None)

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..contracts import Domain, MisuseError, Model, Recipe, Track, registry
 from ..contracts.card import knows
+from ..contracts.nearest import one_of
 from .entries import entry, given, predictions
 
 REFERENCE = "reference"
@@ -99,10 +100,8 @@ def resolve(spec: str, domain: Domain, recipe: Recipe, *, size: str, device: str
         return Contestant(ladder[spec])
     known = surrogate_names(domain.name)
     if spec not in known:
-        choices = ", ".join([REFERENCE, *ladder, *known])
-        raise MisuseError(
-            f"unknown model {spec!r} for {domain.name}; one of {choices}, a folder of weights or a Python file is right"
-        )
+        choices = one_of(spec, [REFERENCE, *ladder, *known], ", a folder of weights or a Python file")
+        raise MisuseError(f"unknown model {spec!r} for {domain.name}; {choices}")
     if _surrogates().trainable(spec):
         raise MisuseError(f"model {spec!r} must be trained first; give the folder that `hedgefox train` wrote")
     return Contestant(_surrogates().create(spec, domain.name, size=size, seed=seed))

@@ -13,11 +13,51 @@ MISUSE = 2
 """Exit code of what was asked for wrongly."""
 
 
+class Misuse(Exception):
+    """A command line that cannot be read; its text is one line."""
+
+
 class Parser(argparse.ArgumentParser):
-    """argparse, but misuse is one line."""
+    """argparse, but misuse is one line, and names what was probably meant."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        # Abbreviated flags would change their meaning with every flag that is added.
+        super().__init__(*arguments, allow_abbrev=False, **more)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(MISUSE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        raise Misuse(f"{self.prog}: {message} (see {self.prog} --help)")
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse, but an unknown flag is answered by the verb that was given it, with the nearest that it has."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            chosen = self._verb(found)
+            flags = [flag for action in chosen._actions for flag in action.option_strings]
+            chosen.error(f"unrecognized arguments: {' '.join(unknown)}{_meant(unknown[0].partition('=')[0], flags)}")
+        return found
+
+    def _verb(self, found: argparse.Namespace) -> Parser:
+        """The parser of the verb that was asked for."""
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction) and getattr(found, action.dest, None) is not None:
+                chosen: Parser = action.choices[getattr(found, action.dest)]
+                return chosen
+        return self
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            from ..contracts.nearest import one_of
+
+            what = str(action.metavar or action.dest).lower()
+            raise argparse.ArgumentError(None, f"unknown {what} {value!r}; {one_of(str(value), action.choices)}")
+
+
+def _meant(name: str, known: list[str]) -> str:
+    """A question for the name that was probably meant."""
+    from ..contracts.nearest import nearest
+
+    found = nearest(name, known)
+    return f"; did you mean {found}?" if found else ""
 
 
 def verb(verbs: Any, name: str, what: str, example: str, work: Callable[[argparse.Namespace], Answer]) -> Parser:

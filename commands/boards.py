@@ -32,12 +32,13 @@ def do_leaderboard(args: argparse.Namespace) -> Answer:
     from ..bench.board_text import print_board, write_into
     from ..bench.leaderboard import board
     from ..contracts import MisuseError
+    from ..contracts.nearest import one_of
 
     entries = board(args.folder)
     for key in KEYS:
         wanted, known = getattr(args, key), list(dict.fromkeys(e.row[key] for e in entries))
         if wanted is not None and wanted not in known:
-            raise MisuseError(f"the board has no {key} {wanted!r}; one of {', '.join(known)} is right")
+            raise MisuseError(f"the board has no {key} {wanted!r}; {one_of(wanted, known)}")
         entries = [e for e in entries if wanted in (None, e.row[key])]
     if args.into is not None:
         write_into(args.into, entries)

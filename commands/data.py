@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import Any
 
-from .._terminal import Answer, progress_bar, show_lines, show_table
+from .._terminal import Answer, as_pairs, show_lines, show_table
 from ._arguments import count, device, folder, verb
 
 
@@ -21,22 +22,44 @@ def add_generate(verbs: Any) -> None:
     folder(made, "--out", "data go to DIR/DOMAIN")
     what = "trajectories of one start that differ in one parameter or in the script (default: 1)"
     made.add_argument("--siblings", type=count, default=1, metavar="K", help=what)
-    made.add_argument("--workers", type=count, default=1, metavar="N", help="processes that simulate (default: 1)")
+    made.add_argument(
+        "--workers", type=count, metavar="N", help="tasks at a time (default: 1; all cores of an executor)"
+    )
+    what = "serial, processes or ray: where they run (default: processes when there are several workers)"
+    made.add_argument("--executor", metavar="E", help=what)
+    made.add_argument("--address", metavar="A", help="of a Ray cluster, such as auto (default: one made here)")
+    made.add_argument(
+        "--dry-run", action="store_true", help="time and bytes that are still to be spent; writes nothing"
+    )
+    made.add_argument("--force", action="store_true", help="begin although the disk has no room for all of it")
     device(made)
 
 
 def do_generate(args: argparse.Namespace) -> Answer:
     """Simulate into shards."""
     from ..contracts import track
-    from ..datasets import generate, manifest_hash
+    from ..datasets import executor, generate, manifest_hash
 
-    with progress_bar(args.watched) as tell:
+    with executor(args.executor, args.workers, args.address, args.device) as workers:
+        settings = {"siblings": args.siblings, "workers": workers, "device": args.device}
+        if args.dry_run:
+            return _estimated(args, settings)
         folder = generate(
-            args.domain, track(args.track), args.out, siblings=args.siblings, workers=args.workers, device=args.device,
-            progress=lambda done, total: tell(f"generate {args.domain}", done, total),
+            args.domain, track(args.track), args.out, **settings, force=args.force,
+            progress=lambda done, total: args.tell(f"generate {args.domain}", done, total),
         )  # fmt: skip
     data = {"folder": str(folder), "manifest": manifest_hash(folder)}
     return Answer(data, lambda console: show_lines(console, f"{folder}", f"manifest {data['manifest']}"))
+
+
+def _estimated(args: argparse.Namespace, settings: dict[str, Any]) -> Answer:
+    """What it would cost; holds when the disk has room."""
+    from ..contracts import track
+    from ..datasets import estimate
+
+    found = estimate(args.domain, track(args.track), args.out, **settings)
+    data = {**dataclasses.asdict(found), "fits": found.fits}
+    return Answer(data, lambda console: show_table(console, as_pairs(data)), holds=found.fits)
 
 
 def add_verify(verbs: Any) -> None:
@@ -51,7 +74,8 @@ def do_verify(args: argparse.Namespace) -> Answer:
     """Every problem found; holds when there is none."""
     from ..datasets import verify
 
-    problems = [{"path": str(p.path), "what": p.what} for p in verify(args.folder)]
+    found = verify(args.folder, progress=lambda done, total: args.tell(f"verify {args.folder}", done, total))
+    problems = [{"path": str(p.path), "what": p.what} for p in found]
     lines = [f"{p['path']}: {p['what']}" for p in problems] or [f"{args.folder} is sound"]
     return Answer({"problems": problems}, lambda console: show_lines(console, *lines), holds=not problems)
 
@@ -66,10 +90,15 @@ def add_validate(verbs: Any) -> None:
 def do_validate(args: argparse.Namespace) -> Answer:
     """Measured against expected; holds when every domain has rows and every row does."""
     from ..bench.verbs import validate
-    from ..contracts import registry
+    from ..contracts import PhysicsCheck, registry
 
     names = registry.names("simulators") if args.domain is None else [args.domain]
-    found = {name: validate(name, full=args.full) for name in names}
+    found: dict[str, list[PhysicsCheck]] = {}
+    for k, name in enumerate(names):
+        args.tell("validate simulators", k, len(names))
+        args.tell(f"validate {name}", 0, 0)
+        found[name] = validate(name, full=args.full)
+        args.tell(f"validate {name}", 1, 1)
     rows = [
         {"domain": name, "check": c.name, "measured": c.measured, "low": c.low, "high": c.high, "unit": c.unit,
          "expected": c.expected, "source": c.source, "holds": c.holds}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .._terminal import Answer, as_pairs, progress_bar, show_lines, show_table
+from .._terminal import Answer, as_pairs, show_lines, show_table
 from ._arguments import device, folder, seed, verb
 
 
@@ -39,11 +39,10 @@ def do_train(args: argparse.Namespace) -> Answer:
 
     data = training_data(args.model, args.data, args.domain)
     device = require_device(args.device)
-    with progress_bar(args.watched) as tell:
-        model = train(
-            args.model, data, track(args.track), seed=args.seed, out=args.out, device=device,
-            progress=lambda done, total, *_: tell(f"train {args.model}", done, total),
-        )  # fmt: skip
+    model = train(
+        args.model, data, track(args.track), seed=args.seed, out=args.out, device=device,
+        progress=lambda done, total, *_: args.tell(f"train {args.model}", done, total),
+    )  # fmt: skip
     card = model.card.to_dict()
     return Answer({"folder": str(args.out), "card": card}, lambda console: show_table(console, as_pairs(card)))
 
@@ -71,11 +70,10 @@ def do_score(args: argparse.Namespace) -> Answer:
     """Score and show the board of just these models."""
     from ..bench.verbs import score
 
-    with progress_bar(args.watched) as tell:
-        record = score(
-            args.models, args.data, args.out, track=args.track, splits=args.split, device=args.device,
-            progress=lambda done, total: tell("score", done, total),
-        )  # fmt: skip
+    record = score(
+        args.models, args.data, args.out, track=args.track, splits=args.split, device=args.device,
+        progress=lambda done, total: args.tell("score", done, total),
+    )  # fmt: skip
     return _record_answer(record)
 
 
@@ -95,11 +93,10 @@ def do_speed(args: argparse.Namespace) -> Answer:
     """Time, and show what was measured."""
     from ..bench.verbs import speed
 
-    with progress_bar(args.watched) as tell:
-        record = speed(
-            args.models, args.out, domain=args.domain, track=args.track, device=args.device,
-            progress=lambda done, total: tell("speed", done, total),
-        )  # fmt: skip
+    record = speed(
+        args.models, args.out, domain=args.domain, track=args.track, device=args.device,
+        progress=lambda done, total: args.tell("time the models", done, total),
+    )  # fmt: skip
     return _record_answer(record)
 
 

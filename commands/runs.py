@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .._terminal import Answer, as_pairs, progress_bar, show_lines, show_table
+from .._terminal import Answer, as_pairs, show_lines, show_table
 from ._arguments import device, folder, seed, verb
 from .models import show_failures
 
@@ -31,11 +31,10 @@ def do_run(args: argparse.Namespace) -> Answer:
     """Run everything; shows the board, the time of each stage beside its budget, and where the report is."""
     from ..bench.run import run
 
-    with progress_bar(args.watched) as tell:
-        folder = run(
-            args.track, args.out, domains=args.domain, device=args.device, progress=tell,
-            seeds=args.seed, timed=not args.no_speed,
-        )  # fmt: skip
+    folder = run(
+        args.track, args.out, domains=args.domain, device=args.device, progress=args.tell,
+        seeds=args.seed, timed=not args.no_speed,
+    )  # fmt: skip
     return _finished(folder)
 
 
@@ -68,10 +67,9 @@ def do_round(args: argparse.Namespace) -> Answer:
         return Answer(found, lambda console: show_table(console, as_pairs(found)), holds=found["holds"])
     if args.out is None:
         raise MisuseError("a round needs a folder of its own; give one with --out DIR")
-    with progress_bar(args.watched) as tell:
-        folder = play_round(
-            args.entries, args.out, domains=args.domain, device=args.device, progress=tell, timed=not args.no_speed
-        )
+    folder = play_round(
+        args.entries, args.out, domains=args.domain, device=args.device, progress=args.tell, timed=not args.no_speed
+    )
     return _finished(folder)
 
 

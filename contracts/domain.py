@@ -14,6 +14,7 @@ from torch import Tensor
 from . import siblings as sibling
 from .errors import MisuseError
 from .model import Stepper
+from .nearest import one_of
 from .scene import Scene
 from .seeds import stream
 from .siblings import PLAIN, Ranges, Variation
@@ -86,7 +87,7 @@ class Domain(ABC):
     def recipe(self, size: str) -> Recipe:
         """Scene sizes for a track's `size`; raises MisuseError for a size that the domain does not have."""
         if size not in self.recipes:
-            raise MisuseError(f"{self.name} has no size {size!r}; one of {', '.join(self.recipes)} is right")
+            raise MisuseError(f"{self.name} has no size {size!r}; {one_of(size, self.recipes)}")
         return self.recipes[size]
 
     @abstractmethod
@@ -134,7 +135,7 @@ class Domain(ABC):
     def check_split(self, split: str, index: int) -> None:
         """Raise MisuseError for an unknown split or a negative index."""
         if split not in SPLITS:
-            raise MisuseError(f"split {split!r} is unknown; one of {', '.join(SPLITS)} is right")
+            raise MisuseError(f"split {split!r} is unknown; {one_of(split, SPLITS)}")
         if index < 0:
             raise MisuseError(f"trajectory index is {index}; it must be 0 or more")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from .domain import Domain
 from .errors import MisuseError
+from .nearest import one_of
 
 ROOT = __name__.rsplit(".", 2)[0]
 """Import name of the package this file lives in."""
@@ -30,7 +31,7 @@ def module(folder: str, name: str, what: str) -> ModuleType:
     """Import one by name; raises MisuseError naming what exists when it does not."""
     known = names(folder)
     if name not in known:
-        raise MisuseError(f"unknown {what} {name!r}; one of {', '.join(known)} is right")
+        raise MisuseError(f"unknown {what} {name!r}; {one_of(name, known)}")
     return importlib.import_module(f"{ROOT}.{folder}.{name}")
 
 
@@ -59,12 +60,11 @@ def model(name: str) -> ModuleType:
     bare, dash, variant = name.partition("-")
     folders = _model_folders()
     if bare not in folders:
-        raise MisuseError(f"unknown model {name!r}; one of {', '.join(sorted(folders))} is right")
+        raise MisuseError(f"unknown model {name!r}; {one_of(bare, sorted(folders))}")
     file = importlib.import_module(f"{ROOT}.{folders[bare]}.{bare}")
     known = variant_names(file)
     if dash and variant not in known:
-        right = f"one of {', '.join(known)} is right" if known else "it has none"
-        raise MisuseError(f"{bare} has no variant {variant!r}; {right}")
+        raise MisuseError(f"{bare} has no variant {variant!r}; {one_of(variant, known)}")
     return file
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import MisuseError
+from .nearest import one_of
 
 
 @dataclass(frozen=True)
@@ -220,5 +221,5 @@ TRACKS: Mapping[str, Callable[[], Track]] = {
 def track(name: str) -> Track:
     """A track by name; raises MisuseError naming those that exist."""
     if name not in TRACKS:
-        raise MisuseError(f"unknown track {name!r}; one of {', '.join(TRACKS)} is right")
+        raise MisuseError(f"unknown track {name!r}; {one_of(name, TRACKS)}")
     return TRACKS[name]()

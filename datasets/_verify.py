@@ -6,7 +6,7 @@ against it: the manifest of a folder from elsewhere is from elsewhere too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,13 +40,16 @@ class Problem:
     """What is wrong, in one line."""
 
 
-def verify(folder: str | Path, domain: Domain | None = None) -> list[Problem]:
+def verify(
+    folder: str | Path, domain: Domain | None = None, progress: Callable[[int, int], None] | None = None
+) -> list[Problem]:
     """Everything that is wrong with a dataset; an empty list when it is sound.
 
     Covers hashes and lengths, format version, configuration, manifest and index, missing and extra shards, finiteness,
     frames that stand still, siblings that differ in nothing or in more than they say, labels of events against the states,
     and stats.json against the data. Labels are made again by `domain`, by default the one of the data's name; they are left
-    alone where this hedgefox has no such domain, or another generator version of it.
+    alone where this hedgefox has no such domain, or another generator version of it. `progress(done, total)` is told the shards
+    whose bytes, and then those whose contents were looked at.
 
     Raises MisuseError when there is no such folder, or the domain is not that of the data.
     """
@@ -63,7 +66,7 @@ def verify(folder: str | Path, domain: Domain | None = None) -> list[Problem]:
         return [Problem(MANIFEST, str(error))]
     problems = list(_names(folder, plan, entries))
     accumulator = Accumulator(plan.card.get("parameter_units", {}))
-    problems += _shards(folder, plan, entries, accumulator, _labeller(plan, domain))
+    problems += _shards(folder, plan, entries, accumulator, _labeller(plan, domain), progress or (lambda *told: None))
     # Statistics of data that are not there or not right cannot match, and saying so again helps nobody.
     if not problems:
         problems += _statistics_problems(folder, plan, entries, accumulator)
@@ -103,19 +106,27 @@ def _names(folder: Path, plan: Plan, entries: list[Entry]) -> Iterator[Problem]:
 
 
 def _shards(
-    folder: Path, plan: Plan, entries: list[Entry], accumulator: Accumulator, labeller: Domain | None
+    folder: Path,
+    plan: Plan,
+    entries: list[Entry],
+    accumulator: Accumulator,
+    labeller: Domain | None,
+    progress: Callable[[int, int], None],
 ) -> list[Problem]:
     planned = {shard.name: shard for split in plan.splits for shard in plan.shards(split)}
     problems: list[Problem] = []
     sound: list[Shard] = []
-    for entry in sorted((e for e in entries if e.path in planned), key=lambda e: e.path):
+    named = sorted((e for e in entries if e.path in planned), key=lambda e: e.path)
+    for k, entry in enumerate(named):
+        progress(k, 2 * len(named))
         shard = planned[entry.path]
         what = _entry_problem(folder, plan, shard, entry)
         if what is None:
             sound.append(shard)
         else:
             problems.append(Problem(entry.path, what))
-    for shard, refused in zip(sound, probe([folder / s.name for s in sound]), strict=True):
+    for k, (shard, refused) in enumerate(zip(sound, probe([folder / s.name for s in sound]), strict=True)):
+        progress(len(named) + k, 2 * len(named))
         found = [refused] if refused else _contents(folder / shard.name, plan, shard, accumulator, labeller)
         problems += [Problem(shard.name, what) for what in found]
     return problems

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...contracts import MisuseError
+from ...contracts.nearest import one_of
 from .. import leaderboard
 from ..board_text import text_of
 from ..leaderboard import FIELDS, SHOWN, Entry
@@ -190,7 +191,7 @@ def _entry(entries: Sequence[Entry], place: Sequence[str]) -> Entry:
     for name, text in wanted:
         there = sorted({e.row[name] for e in left})
         if text not in there:
-            raise MisuseError(f"the board has no {name} {text!r} there; one of {', '.join(there)} is right")
+            raise MisuseError(f"the board has no {name} {text!r} there; {one_of(text, there)}")
         left = [e for e in left if e.row[name] == text]
     tracks = sorted({e.row["track"] for e in left})
     if len(tracks) > 1:
@@ -201,11 +202,11 @@ def _entry(entries: Sequence[Entry], place: Sequence[str]) -> Entry:
 def _column(entry: Entry, column: str) -> Column:
     bare, _, metric = column.partition("/")
     if bare == METRICS and metric not in entry.row[METRICS]:
-        known = ", ".join(sorted(entry.row[METRICS]))
-        raise MisuseError(f"the row has no metric {metric or column!r}; metrics/ and one of {known} is right")
+        known = [f"{METRICS}/{name}" for name in sorted(entry.row[METRICS])]
+        raise MisuseError(f"the row has no metric {metric or column!r}; {one_of(column, known)}")
     if bare not in COLUMNS or (metric and bare != METRICS):
-        known = ", ".join(c for c in (RANK, *FIELDS) if c in COLUMNS and c != METRICS)
-        raise MisuseError(f"the board has no column {column!r} to explain; one of {known}, metrics/NAME@V is right")
+        known = [c for c in (RANK, *FIELDS) if c in COLUMNS and c != METRICS]
+        raise MisuseError(f"the board has no column {column!r} to explain; {one_of(column, known, ', metrics/NAME@V')}")
     return COLUMNS[bare]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...contracts import Domain, MisuseError, Model, Recipe, registry
+from ...contracts.nearest import one_of
 from .. import record
 from ..contestants import resolve
 from ..score import answer_of, prepare
@@ -59,7 +60,7 @@ def of_run(
 def _recipe(held: Mapping[str, Any], domain: str) -> Recipe:
     found = {d["name"]: d["recipe"] for d in held["domains"]}
     if domain not in found:
-        raise MisuseError(f"the run has no domain {domain!r}; one of {', '.join(found)} is right")
+        raise MisuseError(f"the run has no domain {domain!r}; {one_of(domain, found)}")
     return Recipe(**found[domain])
 
 
@@ -87,7 +88,7 @@ def _model(folder: Path, held: Mapping[str, Any], domain: Domain, recipe: Recipe
     known = [c for c in held["contestants"] if c["domain"] == domain.name and c["card"]["name"] == name]
     if not known:
         there = dict.fromkeys(c["card"]["name"] for c in held["contestants"] if c["domain"] == domain.name)
-        raise MisuseError(f"the run has no model {name!r} on {domain.name}; one of {', '.join(there)} is right")
+        raise MisuseError(f"the run has no model {name!r} on {domain.name}; {one_of(name, there)}")
     weights = [path for c in known for path in _weights(folder, domain.name, name, c.get("seed"))]
     spec = str(weights[0]) if weights else name
     return resolve(spec, domain, recipe, size=held["track"]["size"], device=device).model

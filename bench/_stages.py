@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from ..contracts import MisuseError
+from ..contracts.strict_json import read_object
 from . import curves
-from .record import dumps, write_text
+from .record import MOST_BYTES, dumps, write_text
 from .score import Score
 
 
@@ -49,10 +50,11 @@ def _hash(inputs: Mapping[str, Any]) -> str:
 def _held(path: Path) -> dict[str, Any] | None:
     """A stage's file; None for one that is missing or torn, which means that the stage has to run."""
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        held = read_object(path, MOST_BYTES)
+    except MisuseError:
         return None
-    return held if isinstance(held, dict) else None
+    whole = "result" in held and type(held.get("seconds")) in (int, float)
+    return held if whole else None
 
 
 def score_stage(

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from ..contracts import MisuseError
+from ..contracts.strict_json import read_json
 from .environment import commit, suite_version
 
 VERSION = 1
 """Raised whenever a reader of the old form would misread the new one."""
 
+MOST_BYTES = 256 << 20
+"""Of a record; the largest so far has 3 MB."""
 FORMAT = "hedgefox-record"
 FILE = "record.json"
 CURVES = "curves.parquet"
@@ -73,11 +76,11 @@ def write(folder: Path, record: Mapping[str, Any]) -> Path:
 def read(folder: Path) -> dict[str, Any]:
     """The record of a run's folder; raises MisuseError for none, a broken one, or one of another version."""
     path = folder / FILE if folder.is_dir() else folder
+    if not path.exists():
+        raise MisuseError(f"there is no {FILE} in {folder}; give the folder of a finished run")
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise MisuseError(f"there is no {FILE} in {folder}; give the folder of a finished run") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        record = read_json(path, MOST_BYTES)
+    except MisuseError as error:
         raise MisuseError(f"{path} cannot be read as a record: {error}") from error
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise MisuseError(f"{path} is not a record of hedgefox; its format must be {FORMAT!r}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,6 +96,9 @@ class ModelCard:
         unknown = sorted(set(data) - known)
         if unknown:
             raise MisuseError(f"model card has unknown field {unknown[0]!r}; known are {', '.join(sorted(known))}")
+        for name, value in data.items():
+            if not _IS[name](value):
+                raise MisuseError(f"model card has {name} {value!r}; {_RIGHT[_IS[name]]} is right")
         try:
             lists: dict[str, Any] = {
                 name: tuple(data[name]) for name in ("domains", "learned") if name == "domains" or name in data
@@ -102,3 +106,69 @@ class ModelCard:
             return ModelCard(**{**data, **lists})
         except (TypeError, KeyError) as error:
             raise MisuseError(f"model card is incomplete: {error}") from error
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)
+
+
+def _count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63
+
+
+def _flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _seconds(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < math.inf
+
+
+def _by_domain(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(_text(k) and _count(v) for k, v in value.items())
+
+
+def _figures(value: Any) -> bool:
+    """Figures by name, by domain; one that was not finite is null."""
+    if not isinstance(value, Mapping) or not all(isinstance(v, Mapping) for v in value.values()):
+        return False
+    return all(v is None or type(v) in (int, float) for held in value.values() for v in held.values())
+
+
+def _maybe(kind: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    def allowed(value: Any) -> bool:
+        return value is None or kind(value)
+
+    _RIGHT[allowed] = f"{_RIGHT[kind]} or nothing"
+    return allowed
+
+
+_RIGHT: dict[Callable[[Any], bool], str] = {
+    _text: "a text",
+    _texts: "a list of texts",
+    _count: "a whole number",
+    _flag: "true or false",
+    _seconds: "a time in seconds",
+    _by_domain: "a whole number for each domain",
+    _figures: "figures by name, by domain",
+}
+_IS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("domains", "learned"), _texts),
+    **dict.fromkeys(("history", "parameters", "bytes", "training_steps"), _count),
+    **dict.fromkeys(("oracle", "collapsed"), _flag),
+    "seed": _maybe(_count),
+    "training_data": _maybe(_text),
+    "training_device_seconds": _seconds,
+    "tuning_device_seconds": _maybe(_seconds),
+    "shots": _by_domain,
+    "health": _figures,
+    **dict.fromkeys(
+        ("name", "kind", "objective", "learning_algorithm", "architecture", "size_of", "equal", "baseline"), _text
+    ),
+    **dict.fromkeys(("licence", "source", "notes"), _text),
+}
+"""What each field of a card that comes from a file may be."""

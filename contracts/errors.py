@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
+MOST = 4000
+"""Characters of an error's text at the most: a file from elsewhere may hold names of any length."""
+HALF = 1900
+
+
+def one_line(text: str) -> str:
+    """A text as one printable line: line ends become spaces, other control characters and lone surrogates are spelled out.
+
+    Names and values from a file may hold anything, also what a terminal would obey.
+    """
+    if len(text) > MOST:
+        text = f"{text[:HALF]} … {text[-HALF:]}"
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else _spelled(c) for c in text)
+    return text
+
+
+def _spelled(character: str) -> str:
+    return " " if character in "\n\t" else character.encode("unicode_escape").decode()
+
 
 class HedgefoxError(Exception):
     """Base of every error that hedgefox raises on purpose. Its text is one line that names the offending value."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(one_line(text))
 
 
 class MisuseError(HedgefoxError, ValueError):

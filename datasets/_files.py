@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from ..contracts import MisuseError
+from ..contracts.strict_json import read_bytes
 
 TMP = ".tmp"
 """Ending of a file under way. Nothing with this ending is ever read."""
 
+MOST_LINES = 512 << 20
+"""Bytes of a file of lines. A line tells of a whole shard or group."""
 _BLOCK = 1 << 20
 
 
@@ -90,10 +93,13 @@ def append_line(path: Path, data: dict[str, Any]) -> None:
 
 
 def read_lines(path: Path) -> tuple[list[str], str]:
-    """The whole lines of a file, and what a torn append left after the last of them ("" when nothing)."""
+    """The whole lines of a file, and what a torn append left after the last of them ("" when nothing).
+
+    Raises MisuseError for what is no regular file, or far too large a one.
+    """
     if not path.exists():
         return [], ""
-    *whole, torn = path.read_bytes().decode("utf-8", errors="replace").split("\n")
+    *whole, torn = read_bytes(path, MOST_LINES).decode("utf-8", errors="replace").split("\n")
     return whole, torn
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..contracts import MisuseError
 from ..contracts.seeds import stream
+from ..contracts.strict_json import parse
 from ._files import append_line, read_lines, sha256_file, sha256_text
 from ._plan import Plan, Shard
 from ._shard import FORMAT_VERSION
@@ -60,21 +60,18 @@ def append(folder: Path, entry: Entry) -> None:
 
 def read_manifest(folder: Path) -> list[Entry]:
     """The whole lines; a torn last one is left out. Raises MisuseError for a line that is no entry, naming it."""
-    entries: list[Entry] = []
+    entries: dict[str, Entry] = {}
     for number, line in enumerate(read_lines(folder / MANIFEST)[0], start=1):
         where = f"{folder / MANIFEST} line {number}"
         entry = _parse(line, where)
-        if any(entry.path == other.path for other in entries):
+        if entry.path in entries:
             raise MisuseError(f"{where}: {entry.path} is named a second time")
-        entries.append(entry)
-    return entries
+        entries[entry.path] = entry
+    return list(entries.values())
 
 
 def _parse(line: str, where: str) -> Entry:
-    try:
-        data = json.loads(line)
-    except ValueError as error:
-        raise MisuseError(f"{where} is not JSON: {error}") from error
+    data = parse(line, where)
     if isinstance(data, dict) and data.get("format_version") != FORMAT_VERSION:
         theirs = data.get("format_version")
         raise MisuseError(f"{where}: its format version is {theirs}; this hedgefox reads version {FORMAT_VERSION}")
@@ -83,10 +80,10 @@ def _parse(line: str, where: str) -> Entry:
     if not isinstance(data, dict) or set(data) != set(kinds):
         raise MisuseError(f"{where} does not have the fields {', '.join(kinds)}")
     for name, kind in kinds.items():
-        if not isinstance(data[name], kind):
+        if type(data[name]) is not kind:
             raise MisuseError(f"{where}: {name} is {data[name]!r}, which is no {kind.__name__}")
     entry = Entry(**data)
-    if Path(entry.path).name != entry.path:
+    if Path(entry.path).name != entry.path or "\0" in entry.path:
         raise MisuseError(f"{where}: {entry.path!r} is not a plain file name")
     return entry
 

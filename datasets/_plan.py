@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..contracts import SPLITS, Domain, MisuseError, Recipe, Track
+from ..contracts.strict_json import read_json
 from ._files import canonical, sha256_text
 from ._shard import FORMAT, FORMAT_VERSION, UNITS
 
@@ -22,7 +23,10 @@ GROUPS_PER_SHARD = 8
 SHARD_BYTES = 1 << 29
 MAX_TRAJECTORIES = 10_000_000
 """Of one split; a larger number in a dataset.json from elsewhere would fill the memory with names."""
+MAX_SHARDS = 100_000
+"""Of one split, for the same reason."""
 LICENCE = "CC-BY-4.0"
+_TEXTS = ("domain", "dataset_version", "licence", "config_sha256")
 
 
 @dataclass(frozen=True)
@@ -133,12 +137,9 @@ def text_of(plan: Plan) -> str:
 def read_plan(folder: Path) -> Plan:
     """The plan of a dataset on disk; raises MisuseError when there is none, it is damaged or of another version."""
     path = folder / CARD
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise MisuseError(f"{folder} is not a dataset: it has no readable {CARD}") from error
-    except ValueError as error:
-        raise MisuseError(f"{path} is not JSON: {error}") from error
+    if not path.is_file():
+        raise MisuseError(f"{folder} is not a dataset: it has no readable {CARD}")
+    card = read_json(path)
     if not isinstance(card, dict) or card.get("format") != FORMAT:
         raise MisuseError(f"{path} does not describe data of the format {FORMAT!r}")
     if card.get("format_version") != FORMAT_VERSION:
@@ -152,24 +153,44 @@ def _require_whole(path: Path, card: dict[str, Any]) -> None:
     config, splits = card.get("config"), card.get("splits")
     if not isinstance(config, dict) or card.get("config_sha256") != sha256_text(canonical(config)):
         raise MisuseError(f"{path}: its configuration does not match config_sha256; it was edited")
+    _require_kinds(path, card, config)
     if not isinstance(splits, dict) or not set(splits) <= set(SPLITS):
         raise MisuseError(f"{path}: its splits are not among {', '.join(SPLITS)}")
     siblings = config.get("siblings")
-    if not isinstance(siblings, int) or not 0 < siblings <= MAX_TRAJECTORIES:
+    if type(siblings) is not int or not 0 < siblings <= MAX_TRAJECTORIES:
         raise MisuseError(f"{path}: its configuration has {siblings!r} siblings; at least 1 is right")
     for split, numbers in splits.items():
         if not isinstance(numbers, dict) or not isinstance(counts := config.get("trajectories"), dict):
             raise MisuseError(f"{path}: split {split} does not say how many trajectories it has")
         total, each, starts = numbers.get("trajectories"), numbers.get("trajectories_per_shard"), counts.get(split)
-        planned = siblings * starts if isinstance(starts, int) else starts
-        if total != planned or not isinstance(total, int) or not 0 < total <= MAX_TRAJECTORIES:
+        planned = siblings * starts if type(starts) is int else starts
+        if total != planned or type(total) is not int or not 0 < total <= MAX_TRAJECTORIES:
             raise MisuseError(f"{path}: split {split} has {total} trajectories; its configuration has {planned}")
         unit = math.lcm(GROUP, siblings)
-        if not isinstance(each, int) or each < 1 or each % unit:
+        if type(each) is not int or each < 1 or each % unit:
             raise MisuseError(f"{path}: split {split} has {each} trajectories a shard; a multiple of {unit} is right")
+        if total > MAX_SHARDS * each:
+            raise MisuseError(f"{path}: split {split} has {-(-total // each)} shards; at most {MAX_SHARDS} is right")
     for name in ("domain", "generator_version", "frame_interval"):
         if card.get(name) != config.get(name):
             raise MisuseError(f"{path}: {name} is {card.get(name)}; its configuration says {config.get(name)}")
+
+
+def _require_kinds(path: Path, card: dict[str, Any], config: dict[str, Any]) -> None:
+    """What the names of a card hold, by kind: a value of another one would end far from here."""
+    for name in _TEXTS:
+        if not isinstance(card.get(name), str):
+            raise MisuseError(f"{path}: {name} is {card.get(name)!r}; a text is right")
+    units = card.get("parameter_units", {})
+    if not isinstance(units, dict) or not all(isinstance(unit, str) for unit in units.values()):
+        raise MisuseError(f"{path}: parameter_units is {units!r}; a text for each parameter is right")
+    for name in ("root_seed", "generator_version"):
+        number = config.get(name)
+        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+            raise MisuseError(f"{path}: its configuration has {name} {number!r}; a whole number is right")
+    interval = config.get("frame_interval")
+    if isinstance(interval, bool) or not isinstance(interval, int | float) or not interval > 0:
+        raise MisuseError(f"{path}: its configuration has frame_interval {interval!r}; a time in seconds is right")
 
 
 def require_same_config(folder: Path, stored: Plan, asked: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..contracts import NEVER, MisuseError, Trajectory
+from ..contracts.strict_json import read_json
 from ._files import write_text
 
 STATS = "stats.json"
@@ -71,7 +72,7 @@ class Statistics:
             fields = {name: _field(values) for name, values in data["fields"].items()}
             names = tuple(str(n) for n in data["parameter_names"])
             return Statistics(fields, names, str(data["manifest"]))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise MisuseError(f"not statistics: {error!r}") from error
 
 
@@ -163,11 +164,11 @@ def write_statistics(folder: Path, stats: Statistics) -> None:
 def statistics(folder: str | Path) -> Statistics:
     """The statistics of a dataset's training split; raises MisuseError when there are none or they are damaged."""
     path = Path(folder) / STATS
+    if not path.is_file():
+        raise MisuseError(f"{folder} has no {STATS}; it is written once the split train is complete")
     try:
-        return Statistics.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise MisuseError(f"{folder} has no {STATS}; it is written once the split train is complete") from error
-    except (ValueError, MisuseError) as error:
+        return Statistics.from_dict(read_json(path))
+    except MisuseError as error:
         raise MisuseError(f"{path} is damaged: {error}") from error
 
 

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 
 from .. import datasets
 from ..contracts import MisuseError, ModelCard, Track, registry
 from ..contracts.card import knows
+from ..contracts.strict_json import read_object
 from . import _processes
 from ._base import Data, Run, Setting, Surrogate, Variant, joined, manifest_of
-from ._files import write, write_json
+from ._files import require_tensors, write, write_json
 
 FORMAT = 1
 SCOPES = ("each", "all")
+MOST_SETTING = 4096
+"""Of a setting that comes from a file, or of its length: no layer of ours is wider, and no network deeper."""
 WEIGHTS, DESCRIPTION, JOB = "weights.safetensors", "model.json", "job.json"
 
 
@@ -87,25 +88,45 @@ def load(folder: Path, device: str | torch.device = "cpu") -> Surrogate[Any]:
     """See the package."""
     folder = Path(folder)
     content = _read_description(folder / DESCRIPTION)
-    model = create(content["model"], content["domain"], size="s", seed=0, **content["settings"])
-    try:
-        model.load_state_dict(load_file(folder / WEIGHTS))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise MisuseError(f"{folder / WEIGHTS} does not hold a {content['model']}: {error}") from error
-    model.card = ModelCard.from_dict(content["card"])
+    card = ModelCard.from_dict(content["card"])
+    with torch.device("meta"):
+        # First without memory: what a file from elsewhere asks for may be of any size, and must be what its weights are of.
+        blank = _created(content, folder / DESCRIPTION)
+    require_tensors(folder / WEIGHTS, {k: (tuple(v.shape), v.dtype) for k, v in blank.state_dict().items()})
+    model = _created(content, folder / DESCRIPTION)
+    model.load_state_dict(load_file(folder / WEIGHTS))
+    model.card = card
     return model.to(device).eval()
+
+
+def _created(content: dict[str, Any], path: Path) -> Surrogate[Any]:
+    """The model that a description asks for; raises MisuseError for whatever keeps it from being made."""
+    try:
+        return create(content["model"], content["domain"], size="s", seed=0, **content["settings"])
+    except MisuseError as error:
+        raise MisuseError(f"{path}: {error}") from error
+    except (TypeError, ValueError, ArithmeticError, RuntimeError, LookupError, AssertionError) as error:
+        said = (str(error).splitlines() or [""])[0]
+        raise MisuseError(f"{path} asks for a model that cannot be made: {type(error).__name__}: {said}") from error
 
 
 def _read_description(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        content = read_object(path)
+    except MisuseError as error:
         raise MisuseError(f"{path.parent} holds no saved model: {error}") from error
     missing = sorted({"format", "model", "domain", "settings", "card"} - set(content))
     if missing:
         raise MisuseError(f"{path} lacks {missing[0]!r}; it is not a saved model")
     if content["format"] != FORMAT:
         raise MisuseError(f"{path} has format {content['format']}; this version reads format {FORMAT}")
+    for name, kind in {"model": str, "domain": str, "settings": dict, "card": dict}.items():
+        if not isinstance(content[name], kind):
+            raise MisuseError(f"{path}: {name} is {content[name]!r}; a {kind.__name__} is right")
+    for name, value in content["settings"].items():
+        size = len(value) if isinstance(value, list | str) else abs(value) if isinstance(value, int | float) else 0
+        if size > MOST_SETTING:
+            raise MisuseError(f"{path}: setting {name!r} is {value!r}; at most {MOST_SETTING} is right")
     return content
 
 
@@ -165,7 +186,7 @@ def claim(out: Path, job: dict[str, Any]) -> None:
     if not path.exists():
         write_json(path, job)
         return
-    found = json.loads(path.read_text())
+    found = read_object(path)
     for key, value in job.items():
         if found.get(key) != value:
             raise MisuseError(f"{out} holds a training with {key} {found.get(key)!r}; this one has {value!r}")

@@ -14,19 +14,18 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from .. import datasets
-from ..contracts import HedgefoxError, Trajectory
+from ..contracts import HedgefoxError, MisuseError, Trajectory
 from . import _processes, constant_velocity
 from ._base import Learner, Run, Surrogate
-from ._files import write
+from ._checkpoint import checked_numbers, require_resumable
+from ._files import read_tensors, write
 
 CHECKPOINT, LOG = "checkpoint.safetensors", "log.jsonl"
 RATIO = "valid_rollout_over_constant_velocity"
@@ -299,7 +298,9 @@ class _Progress:
         path = self.run.out / CHECKPOINT
         if not path.exists():
             return
-        tensors, numbers = _read(path)
+        tensors, texts = read_tensors(path)
+        numbers = checked_numbers(texts, path)
+        require_resumable(tensors, self.model, bool(self.best), path)
         self.model.load_state_dict(_part(tensors, "model."))
         self.best = {k: v.to(self.run.device) for k, v in _part(tensors, "best.").items()}
         state: dict[int, dict[str, Tensor]] = {}
@@ -307,7 +308,10 @@ class _Progress:
             index, name = key.split(".", 1)
             state.setdefault(int(index), {})[name] = value
         self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": state})
-        self.generator.set_state(tensors["generator"])
+        try:
+            self.generator.set_state(tensors["generator"])
+        except (RuntimeError, TypeError) as error:
+            raise MisuseError(f"{path} holds no state of a generator: {error}; delete it to begin anew") from error
         self.step, self.seconds, self.best_step = numbers["step"], numbers["seconds"], numbers["best_step"]
         self.best_ratio = math.inf if numbers["best_ratio"] is None else numbers["best_ratio"]
         self.lines = numbers["log"]
@@ -325,11 +329,6 @@ class _Progress:
         kept = best if self.plan.judged else f"weights of step {self.step}, the last, kept"
         self.model.card = dataclasses.replace(self.model.card, notes=kept + late)
         self.run.trained(self.model, self.plan.steps, seconds)
-
-
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    with safe_open(path, framework="pt") as file:
-        return {k: file.get_tensor(k) for k in file.keys()}, json.loads(file.metadata()["state"])  # noqa: SIM118
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -11,11 +11,11 @@ states. The files may come from anywhere, and are read by the guarded reader of 
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from ...contracts import MisuseError, Model, ModelCard, Trajectory
+from ...contracts.strict_json import read_json
 from .entry import require_card
 
 CARD = "card.json"
@@ -86,11 +86,9 @@ def load(folder: Path, domain: str) -> Predictions:
     if not path.is_file():
         raise MisuseError(f"{folder} has no {CARD}; write ModelCard.to_dict() of your model there, as JSON")
     try:
-        if path.stat().st_size > CARD_BYTES:
-            raise MisuseError(f"{path} has {path.stat().st_size} bytes; at most {CARD_BYTES} is right")
-        fields = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise error if isinstance(error, MisuseError) else MisuseError(f"{path} is no JSON: {error}") from error
+        fields = read_json(path, CARD_BYTES)
+    except MisuseError as error:
+        raise MisuseError(f"{path} is no JSON of a card: {error}") from error
     if not isinstance(fields, dict):
         raise MisuseError(f"{path} holds a {type(fields).__name__}; the fields of a ModelCard are right")
     card = ModelCard.from_dict(fields)

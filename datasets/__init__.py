@@ -6,6 +6,10 @@ load       reads a whole split as one batch; Windows cuts training windows from 
 events     the simulator's labels of a split; siblings says which of its trajectories share a start, and how they differ
 """
 
+from ._cluster import EXECUTORS as EXECUTORS
+from ._cluster import executor as executor
+from ._estimate import Estimate as Estimate
+from ._estimate import estimate as estimate
 from ._film import Sibling as Sibling
 from ._film import events as events
 from ._film import load as load

@@ -8,55 +8,27 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import os
 import platform
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 
-from ..contracts import Domain, HedgefoxError, MisuseError, Recipe, Track, registry
-from ..contracts import track as track_of
+from ..contracts import Domain, HedgefoxError, MisuseError, Track
+from ..contracts.strict_json import parse
+from ._estimate import require_room
 from ._files import TMP, append_line, drop_torn_line, locked, publish, read_lines, write_text, writing
+from ._job import Job, Progress, checked
 from ._manifest import MANIFEST, Entry, append, entry_of, hash_of, read_manifest
-from ._plan import CARD, Plan, Shard, make_plan, read_plan, require_same_config, text_of, trajectories_per_shard
+from ._overlap import overlapped
+from ._plan import CARD, Plan, Shard, read_plan, require_same_config, text_of
 from ._pool import Result, Task, Workers, portable, simulated
 from ._record import film_of
 from ._shard import Place, ShardWriter, opened, records, require_sound
 from ._statistics import Accumulator, Statistics, statistics, write_statistics
 
 COSTS = "costs.jsonl"
-
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One call of generate, checked."""
-
-    domain: Domain
-    track: Track
-    recipe: Recipe
-    folder: Path
-    plan: Plan
-    splits: tuple[str, ...]
-    workers: Workers
-    device: str
-    progress: Progress | None
-
-    def shards(self) -> list[Shard]:
-        return [shard for split in self.splits for shard in self.plan.shards(split)]
-
-    def missing(self) -> list[Shard]:
-        """Shards that are not both in the manifest and in place with their length; `verify` looks at the bytes."""
-        entries = {e.path: e.bytes for e in read_manifest(self.folder)}
-        return [s for s in self.shards() if _size(self.folder / s.name) != entries.get(s.name, -1)]
-
-
-def _size(path: Path) -> int | None:
-    return path.stat().st_size if path.is_file() else None
 
 
 def generate(
@@ -69,6 +41,7 @@ def generate(
     workers: int | Workers = 1,
     device: str = "cpu",
     progress: Progress | None = None,
+    force: bool = False,
 ) -> Path:
     """Simulate a track's data for one domain into `out`/DOMAIN; returns that folder.
 
@@ -79,15 +52,17 @@ def generate(
     left untouched.
 
     Raises MisuseError, before anything is written, for a split, size, device or number of workers that does not exist,
-    for siblings of what cannot vary, and for a folder that holds other data or is in use; and, leaving what is finished,
-    when the disk is full.
+    for siblings of what cannot vary, for a folder that holds other data or is in use, and for data whose frames alone are more
+    than the disk has room for, unless `force`; and, leaving what is finished, when the disk is full.
     """
-    job = _checked(domain, track, Path(out), splits, siblings, workers, device, progress)
+    job = checked(domain, track, Path(out), splits, siblings, workers, device, progress)
     if _is_complete(job):
         if progress:
             total = sum(s.stop - s.first for s in job.shards())
             progress(total, total)
         return job.folder
+    if not force:
+        require_room(job)
     with writing(job.folder):
         job.folder.mkdir(parents=True, exist_ok=True)
     with contextlib.nullcontext() if job.workers is workers else job.workers, locked(job.folder):
@@ -100,74 +75,27 @@ def generate(
 def seconds(folder: str | Path, splits: Sequence[str] | None = None) -> float:
     """Time that the trajectories of a data set took to simulate [s], that of workers side by side counted once.
 
-    Of all splits, or of those named.
+    Of all splits, or of those named. Raises MisuseError for lines that do not say it.
     """
-    costs = (json.loads(line) for line in read_lines(Path(folder) / COSTS)[0])
-    return float(sum(c["seconds"] / c["workers"] for c in costs if splits is None or c["split"] in splits))
+    path, total = Path(folder) / COSTS, 0.0
+    for number, line in enumerate(read_lines(path)[0], start=1):
+        try:
+            cost = parse(line, f"{path} line {number}")
+            if splits is None or cost["split"] in splits:
+                total += float(cost["seconds"] / cost["workers"])
+        except (KeyError, TypeError, ArithmeticError) as error:
+            raise MisuseError(f"{path} line {number} does not say what a group cost: {error!r}") from error
+    return total
 
 
-def _checked(
-    domain: str | Domain,
-    track: Track | str,
-    out: Path,
-    splits: Sequence[str] | None,
-    siblings: int,
-    workers: int | Workers,
-    device: str,
-    progress: Progress | None,
-) -> _Job:
-    kind = registry.domain(domain)
-    chosen = track_of(track) if isinstance(track, str) else track
-    pool = workers if isinstance(workers, Workers) else Workers(workers)
-    if siblings < 1:
-        raise MisuseError(f"{siblings} siblings; at least 1, the plain sample, is right")
-    _require_device(device)
-    recipe = kind.recipe(chosen.size)
-    folder = out / kind.name
-    plan = _planned(kind, chosen, recipe, folder, device, siblings)
-    asked = plan.splits if splits is None else tuple(dict.fromkeys(splits))
-    unknown = [s for s in asked if s not in plan.splits]
-    if unknown or not asked:
-        named = f"split {unknown[0]!r}" if unknown else "an empty list of splits"
-        raise MisuseError(f"the track {chosen.name} has no data for {named}; it has {', '.join(plan.splits)}")
-    return _Job(kind, chosen, recipe, folder, plan, asked, pool, device, progress)
-
-
-def _require_device(device: str) -> None:
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise MisuseError(f"device {device!r} is not there; cpu always is") from error
-
-
-def _planned(domain: Domain, track: Track, recipe: Recipe, folder: Path, device: str, siblings: int) -> Plan:
-    """The plan that the folder already follows, or a new one; raises MisuseError when the folder follows another."""
-    counts = {s: n for s, n in track.trajectories.items() if n > 0}
-    for split in counts:
-        domain.check_split(split, 0)
-    if (folder / CARD).exists():
-        stored = read_plan(folder)
-        asked = make_plan(domain, track, recipe, device, siblings, dict.fromkeys(counts, 1))
-        require_same_config(folder, stored, asked.config)
-        return stored
-    if (folder / MANIFEST).exists() or any(folder.glob("*.h5")):
-        raise MisuseError(f"{folder} holds shards but no {CARD}, so it cannot be resumed; choose another folder")
-    each = {split: trajectories_per_shard(domain, recipe, split, track.root_seed, siblings) for split in counts}
-    if siblings > 1:
-        # What cannot vary is told before anything is written: families of scenes take turns.
-        for index in range(len(domain.families)):
-            domain.sample_sibling(recipe, next(iter(counts)), index, 1, track.root_seed)
-    return make_plan(domain, track, recipe, device, siblings, each)
-
-
-def _is_complete(job: _Job) -> bool:
+def _is_complete(job: Job) -> bool:
     """True when nothing is left to do, told without writing, so that finished data may lie on a read-only disk."""
     if not (job.folder / CARD).exists() or job.missing() or read_lines(job.folder / MANIFEST)[1]:
         return False
     return not any(job.folder.glob("*" + TMP)) and not _statistics_due(job)
 
 
-def _prepare(job: _Job) -> None:
+def _prepare(job: Job) -> None:
     """Remove what a kill left half done, now that nobody else can be at work here."""
     with writing(job.folder):
         for path in job.folder.glob("*" + TMP):
@@ -181,26 +109,33 @@ def _prepare(job: _Job) -> None:
         write_text(job.folder / CARD, text_of(job.plan))
 
 
-def _fill(job: _Job) -> None:
-    """Make the missing shards, in order."""
+def _fill(job: Job) -> None:
+    """Make the missing shards, in order: simulated by this thread or its workers, written by another."""
     missing = job.missing()
+    if not missing:
+        return
+    with contextlib.closing(simulated(_tasks(job, missing), job.workers)) as results:
+        overlapped(results, functools.partial(_write_all, job, missing))
+
+
+def _write_all(job: Job, missing: Sequence[Shard], results: Iterator[Result]) -> None:
+    """Write and publish shards from the results of their groups as they come."""
     total = sum(s.stop - s.first for s in job.shards())
     done = total - sum(s.stop - s.first for s in missing)
     known = {entry.path: entry for entry in read_manifest(job.folder)}
-    with contextlib.closing(simulated(_tasks(job, missing), job.workers)) as results:
-        for shard in missing:
-            done = _write_shard(job, shard, results, done, total)
-            _publish(job, shard, known.get(shard.name))
+    for shard in missing:
+        done = _write_shard(job, shard, results, done, total)
+        _publish(job, shard, known.get(shard.name))
 
 
-def _tasks(job: _Job, shards: Sequence[Shard]) -> Iterator[Task]:
-    source = portable(job.domain, job.workers.number)
+def _tasks(job: Job, shards: Sequence[Shard]) -> Iterator[Task]:
+    source = portable(job.domain, job.workers)
     for shard in shards:
         for indices in shard.groups():
             yield Task(source, job.recipe, shard.split, indices, job.track.root_seed, job.device, job.plan.siblings)
 
 
-def _write_shard(job: _Job, shard: Shard, results: Iterator[Result], done: int, total: int) -> int:
+def _write_shard(job: Job, shard: Shard, results: Iterator[Result], done: int, total: int) -> int:
     """Write one shard as .tmp from the next results; returns the trajectories finished so far."""
     path = job.folder / (shard.name + TMP)
     with ShardWriter(path, job.plan.root_attributes(shard.split)) as writer:
@@ -217,7 +152,7 @@ def _write_shard(job: _Job, shard: Shard, results: Iterator[Result], done: int, 
     return done
 
 
-def _publish(job: _Job, shard: Shard, before: Entry | None) -> None:
+def _publish(job: Job, shard: Shard, before: Entry | None) -> None:
     """Prove a finished .tmp, name it, and enter it in the manifest."""
     temporary, final = job.folder / (shard.name + TMP), job.folder / shard.name
     require_sound(temporary)
@@ -245,7 +180,7 @@ def _machine() -> dict[str, str | int]:
     }
 
 
-def _cost(job: _Job, shard: Shard, indices: range, result: Result) -> dict[str, str | int | float]:
+def _cost(job: Job, shard: Shard, indices: range, result: Result) -> dict[str, str | int | float]:
     frames = sum(record.n_frames for record in result.records)
     node_frames = sum(record.n_frames * record.sizes["node"] for record in result.records)
     where = torch.cuda.get_device_name(job.device) if job.device.startswith("cuda") else "cpu"
@@ -258,14 +193,14 @@ def _cost(job: _Job, shard: Shard, indices: range, result: Result) -> dict[str, 
     return {"split": shard.split, "first": indices.start, "stop": indices.stop, **spent, "device": where, **_machine()}
 
 
-def _training_entries(job: _Job) -> list[Entry]:
+def _training_entries(job: Job) -> list[Entry]:
     """The training shards' entries, or none while one is missing."""
     entries = {e.path: e for e in read_manifest(job.folder)}
     names = [s.name for s in job.plan.shards("train")] if "train" in job.plan.splits else []
     return [entries[n] for n in names] if all(n in entries for n in names) else []
 
 
-def _statistics_due(job: _Job) -> bool:
+def _statistics_due(job: Job) -> bool:
     """True when the training split is complete and stats.json is not about it."""
     entries = _training_entries(job)
     if not entries:
@@ -276,7 +211,7 @@ def _statistics_due(job: _Job) -> bool:
         return True
 
 
-def _write_statistics(job: _Job) -> None:
+def _write_statistics(job: Job) -> None:
     if _statistics_due(job):
         write_statistics(job.folder, compute_statistics(job.folder, job.plan, _training_entries(job)))
 

@@ -53,11 +53,11 @@ class Result:
     seconds: float
 
 
-def portable(domain: Domain, workers: int) -> str | Domain:
+def portable(domain: Domain, workers: Workers) -> str | Domain:
     """The domain in the form that tasks carry; raises MisuseError when workers could not receive it."""
     if type(domain).__module__ == f"{registry.ROOT}.simulators.{domain.name}":
         return domain.name
-    if workers > 1:
+    if workers.elsewhere:
         try:
             pickle.dumps(domain)
         except Exception as error:
@@ -107,6 +107,14 @@ class Workers:
         self._lock = threading.Lock()
         self._closed = False
 
+    here = True
+    """Whether they share this machine's cores."""
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether work is done by other processes, to which it must travel."""
+        return self.number > 1
+
     def __enter__(self) -> Workers:
         return self
 
@@ -115,17 +123,21 @@ class Workers:
 
     def submit(self, work: Callable[..., T], *arguments: Any) -> Future[T]:
         """Have `work(*arguments)` done; with one worker it is done when this returns."""
-        if self.number > 1:
+        if self.elsewhere:
             with self._lock:
                 if self._closed:
                     raise HedgefoxError("these workers were closed, since other work of theirs failed")
-                return self._living_pool().submit(work, *arguments)
+                return self._sent(work, *arguments)
         done: Future[T] = Future()
         try:
             done.set_result(work(*arguments))
         except Exception as error:
             done.set_exception(error)
         return done
+
+    def _sent(self, work: Callable[..., T], *arguments: Any) -> Future[T]:
+        """Work on its way to another process."""
+        return self._living_pool().submit(work, *arguments)
 
     def _living_pool(self) -> ProcessPoolExecutor:
         """The processes, started when first needed, and anew after one of them died."""
@@ -190,7 +202,7 @@ def simulated(tasks: Iterable[Task], workers: Workers) -> Generator[Result, None
             if len(pending) >= ahead:
                 yield pending.popleft().result()
                 # A bounded number under way, so that finished films do not pile up in memory.
-                ahead = 1 if workers.number == 1 else 2 * workers.number
+                ahead = 2 * workers.number if workers.elsewhere else 1
         while pending:
             yield pending.popleft().result()
     except BrokenProcessPool as error:

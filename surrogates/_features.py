@@ -16,6 +16,7 @@ from torch import Tensor
 from ..contracts import Frame, Scene, Script, Trajectory
 from ..contracts.boundary import obstacle_distance, side_distance
 from ..contracts.model import place_driven
+from . import _processes
 from ._neighbours import nearest_distance
 
 
@@ -108,25 +109,33 @@ def obstacle_contact(scene: Scene, position: Tensor, script: Script, reach: floa
     return near, near * normal, near * against_box
 
 
-def random_walk(history: Tensor, free: Tensor, std: float, generator: torch.Generator) -> Tensor:
+def random_walk(
+    history: Tensor, free: Tensor, std: float, generator: torch.Generator, *, shared: bool = False
+) -> Tensor:
     """Noise for positions (K+1, N, D) whose displacements walk at random to a standard deviation `std` [m] at the last one.
 
     GNS, Sanchez-Gonzalez et al. 2020, §4.3 and appendix C.3: each of the K displacements adds a step of std/√K; positions add up
-    the displacements. Driven nodes (`free` False) get none. A new tensor: stored data are never written to.
+    the displacements. Driven nodes (`free` False) get none. A new tensor: stored data are never written to. `shared`: the nodes
+    are this process's part of a batch.
     """
     steps = history.shape[0] - 1
-    draw = torch.randn((steps, *history.shape[1:]), generator=generator, device=history.device, dtype=history.dtype)
+    if shared:
+        draw = _processes.normal(history[1:], 1, generator)
+    else:
+        draw = torch.randn((steps, *history.shape[1:]), generator=generator, device=history.device, dtype=history.dtype)
     walk = (draw * (std / steps**0.5)).cumsum(0).cumsum(0)
     walk = torch.where(free.unsqueeze(-1), walk, 0.0)
     return torch.cat([torch.zeros_like(walk[:1]), walk])
 
 
-def noisy_window(position: Tensor, free: Tensor, std: float, generator: torch.Generator, ahead: int = 1) -> Tensor:
+def noisy_window(
+    position: Tensor, free: Tensor, std: float, generator: torch.Generator, ahead: int = 1, *, shared: bool = False
+) -> Tensor:
     """A window (K+1+m, N, D), its history with noise, its m last frames moved with the history's last noise.
 
     As in GNS, a model trained to reach those frames corrects the noise in the velocity and keeps that in the position.
     """
-    walk = random_walk(position[:-ahead], free, std, generator)
+    walk = random_walk(position[:-ahead], free, std, generator, shared=shared)
     return torch.cat([position[:-ahead] + walk, position[-ahead:] + walk[-1:]])
 
 

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from ..contracts import Frame, MisuseError, Scene, Script, Trajectory
+from . import _processes
 from ._base import Learner
 from ._features import History, accelerations, averaged, free_moments, noisy_window
 
@@ -119,7 +120,7 @@ class OneStep(Learner[History]):
     def noisy(self, window: Trajectory, generator: torch.Generator) -> Tensor:
         """Positions (K+1+m, N, D) of a window, with noise."""
         free, std = window.scene.free, self.noise_std(window.scene)
-        return noisy_window(window.position, free, std, generator, self.common.bundle)
+        return noisy_window(window.position, free, std, generator, self.common.bundle, shared=True)
 
 
 def led_to(accelerations: Tensor) -> Tensor:
@@ -135,8 +136,9 @@ def require_single(name: str, settings: OneStepSettings) -> None:
 
 
 def pseudo_huber(error: Tensor, sharpness: float) -> Tensor:
-    """Mean of √(|e|² + s²) - s over rows (n, D): a square where errors are small, linear beyond, for heavy tails."""
-    return ((error.square().sum(-1) + sharpness**2).sqrt() - sharpness).mean()
+    """Mean of √(|e|² + s²) - s over rows (n, D), of all processes of a training: a square where errors are small, linear beyond,
+    for heavy tails."""
+    return _processes.mean((error.square().sum(-1) + sharpness**2).sqrt() - sharpness)
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,34 @@ def drawn(rows: int, columns: int, generator: torch.Generator) -> Tensor:
     return mine(torch.rand((rows * number(), columns), generator=generator, device=generator.device))
 
 
+def normal(like: Tensor, axis: int, generator: torch.Generator) -> Tensor:
+    """Standard normal numbers in the shape of `like`, whose rows along `axis` are this process's part of all.
+
+    They are those that one process alone would draw for these rows; the parts may be of unlike length.
+    """
+    shape, first = list(like.shape), 0
+    if number() > 1:
+        held = _counts(shape[axis], like.device)
+        shape[axis], first = sum(held), sum(held[: place()])
+    drawn = torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype)
+    return drawn.narrow(axis, first, like.shape[axis])
+
+
+def mean(values: Tensor) -> Tensor:
+    """The mean of values (n,): in several processes this one's share of the mean over the values of all, in such a form that the
+    mean of the shares, which `average` makes of their gradients, is it, although the processes hold unlike numbers of values."""
+    if number() == 1:
+        return values.mean()
+    return values.sum() * (number() / sum(_counts(values.numel(), values.device)))
+
+
+def _counts(mine_: int, device: torch.device) -> list[int]:
+    """A number of each process, in order."""
+    held = [torch.zeros(1, dtype=torch.int64, device=device) for _ in range(number())]
+    dist.all_gather(held, torch.tensor([mine_], device=device))
+    return [int(x) for x in held]
+
+
 def everyone(rows: Tensor) -> Tensor:
     """The rows of all processes, in order, differentiable in each; unchanged in one process.
 

@@ -29,6 +29,7 @@ from torch import Tensor
 
 from ..contracts import Frame, MisuseError, ModelCard, Script, Trajectory
 from ..contracts._ragged import group_of_row
+from . import _processes
 from ._base import Run, Setting, Variant, configured, in_width, require_dim
 from ._contacts import find_contacts
 from ._meeting import Meeting, meet
@@ -218,7 +219,7 @@ class RigidGNN(Specialist[Bodies]):
     def noisy(self, state: Bodies, generator: torch.Generator) -> Bodies:
         """The state with noise on its twists, of a share of the spread of what contacts do."""
         std = self.set.noise * float(self.acceleration_std) / state.scene.frame_interval
-        draw = torch.randn(state.twist.shape, generator=generator, device=state.twist.device, dtype=state.twist.dtype)
+        draw = _processes.normal(state.twist, 0, generator)
         draw[:, 3:] /= self.set.spacing
         return dataclasses.replace(state, twist=state.twist + std * draw)
 

@@ -2,9 +2,12 @@
 
     import hedgefox as hf
 
-    hf.run("quick", "runs/quick")            # data, training, scores, timing, board, report
-    film = hf.domain("fluid").example(8)     # what everything here exchanges: a Trajectory
-    rows = hf.leaderboard("runs/quick")      # the board as plain data
+    data = hf.generate("fluid", "quick", "data")          # shards on disk
+    gnn = hf.train("particle_gnn", data, out="weights")   # on the data's track
+    hf.score([gnn, "persistence"], data, "scored")        # a board; .to_pandas(), .figure()
+    hf.play(data)                                         # a film; the last value of a notebook's cell plays it
+
+What these functions give back reads as text and as HTML, and gives pandas of every table: docs/api.md.
 
 Names load when they are used, so that importing the package is quick and silent.
 """
@@ -15,14 +18,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .bench.compare import compare as compare
     from .bench.environment import doctor as doctor
-    from .bench.leaderboard import rows as leaderboard
-    from .bench.report import report as report
-    from .bench.run import run as run
-    from .bench.verbs import score as score
-    from .bench.verbs import speed as speed
-    from .bench.verbs import validate as validate
+    from .bench.show.player import play as play
+    from .bench.show.verbs import claims as claims
+    from .bench.show.verbs import compare as compare
+    from .bench.show.verbs import generate as generate
+    from .bench.show.verbs import leaderboard as leaderboard
+    from .bench.show.verbs import load as load
+    from .bench.show.verbs import report as report
+    from .bench.show.verbs import run as run
+    from .bench.show.verbs import score as score
+    from .bench.show.verbs import show as show
+    from .bench.show.verbs import speed as speed
+    from .bench.show.verbs import train as train
+    from .bench.show.verbs import validate as validate
+    from .bench.show.verbs import verify as verify
     from .contracts import CheckFailed as CheckFailed
     from .contracts import Domain as Domain
     from .contracts import MisuseError as MisuseError
@@ -35,11 +45,7 @@ if TYPE_CHECKING:
     from .contracts import check_model as check_model
     from .contracts import track as track
     from .contracts.registry import domain as domain
-    from .datasets import generate as generate
-    from .datasets import load as load
     from .datasets import save as save
-    from .datasets import verify as verify
-    from .surrogates import train as train
 
 _FROM = {
     "contracts": [
@@ -47,16 +53,15 @@ _FROM = {
         *("check_model", "track"),
     ],
     "contracts.registry": ["domain"],
-    "datasets": ["generate", "load", "save", "verify"],
-    "surrogates": ["train"],
-    "bench.verbs": ["score", "speed", "validate"],
-    "bench.run": ["run"],
-    "bench.compare": ["compare"],
-    "bench.report": ["report"],
+    "datasets": ["save"],
+    "bench.show.verbs": [
+        *("claims", "compare", "generate", "leaderboard", "load", "report", "run"),
+        *("score", "show", "speed", "train", "validate", "verify"),
+    ],
+    "bench.show.player": ["play"],
     "bench.environment": ["doctor"],
 }
 _HOME = {name: (module, name) for module, names in _FROM.items() for name in names}
-_HOME["leaderboard"] = ("bench.leaderboard", "rows")
 
 __all__ = [
     "CheckFailed",
@@ -69,16 +74,19 @@ __all__ = [
     "Track",
     "Trajectory",
     "check_model",
+    "claims",
     "compare",
     "doctor",
     "domain",
     "generate",
     "leaderboard",
     "load",
+    "play",
     "report",
     "run",
     "save",
     "score",
+    "show",
     "speed",
     "track",
     "train",

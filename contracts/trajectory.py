@@ -60,6 +60,13 @@ class Trajectory:
             if got != expected:
                 raise MisuseError(f"{name} has shape {got}; (frames, nodes, axes) = {expected} is right")
 
+    def __repr__(self) -> str:
+        scene = self.scene
+        size = f"{scene.n_scenes} scene{'s' if scene.n_scenes != 1 else ''} of {scene.n_nodes} nodes in {scene.dim}D"
+        gone = 0 if self.diverged_at is None else int((self.diverged_at != NEVER).sum())
+        lost = f", {gone} diverged" if gone else ""
+        return f"Trajectory({scene.domain}: {size}, {self.n_frames} frames of {scene.frame_interval:g} s on {self.device}{lost})"
+
     @property
     def n_frames(self) -> int:
         """Number of frames T."""

@@ -8,11 +8,13 @@ events     the simulator's labels of a split; siblings says which of its traject
 
 from ._cluster import EXECUTORS as EXECUTORS
 from ._cluster import executor as executor
+from ._describe import describe as describe
 from ._estimate import Estimate as Estimate
 from ._estimate import estimate as estimate
 from ._film import Sibling as Sibling
 from ._film import events as events
 from ._film import load as load
+from ._film import load_one as load_one
 from ._film import read as read
 from ._film import save as save
 from ._film import siblings as siblings

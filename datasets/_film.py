@@ -30,6 +30,14 @@ def load(folder: str | Path, split: str, device: str | torch.device = "cpu") -> 
     return stack(films).to(device)
 
 
+def load_one(folder: str | Path, split: str, index: int, device: str | torch.device = "cpu") -> Trajectory:
+    """One trajectory of a split as a batch of one; only its shard is hashed and opened. Raises as `load` does."""
+    path = _finished(Path(folder), read_plan(Path(folder)), split, index)[0]
+    with opened(path) as file:
+        found = next(r for r, row in zip(records(file), index_of(file), strict=True) if row["index"] == index)
+        return film_of(found).to(device)
+
+
 def events(folder: str | Path, split: str) -> dict[str, Tensor]:
     """The labels of a split as its simulator gave them, each (T, B), bool: scene b as `load` has it, frames from 0 on.
 
@@ -58,13 +66,16 @@ def siblings(folder: str | Path, split: str) -> list[Sibling]:
     return [Sibling(row["group"], row["variant"], Variation(row["varied"], row["value"])) for row in rows]
 
 
-def _finished(folder: Path, plan: Plan, split: str) -> list[Path]:
-    """The files of a split, each proved to have the bytes that the manifest names."""
+def _finished(folder: Path, plan: Plan, split: str, index: int | None = None) -> list[Path]:
+    """The files of a split, or the one with a trajectory, each proved to have the bytes that the manifest names."""
     entries = {entry.path: entry for entry in read_manifest(folder)}
     there = sorted({entry.split for entry in entries.values()})
     if split not in plan.splits or split not in there:
         raise MisuseError(f"{folder} has no split {split!r}; it has {', '.join(there) or 'none yet'}")
-    shards = list(plan.shards(split))
+    shards = [s for s in plan.shards(split) if index is None or s.first <= index < s.stop]
+    if not shards:
+        last = plan.card["splits"][split]["trajectories"] - 1
+        raise MisuseError(f"{folder} has no trajectory {index} in {split}; it has 0 to {last}")
     missing = [shard.name for shard in shards if shard.name not in entries]
     if missing:
         raise MisuseError(

@@ -98,7 +98,7 @@ class ModelCard:
             raise MisuseError(f"model card has unknown field {unknown[0]!r}; known are {', '.join(sorted(known))}")
         for name, value in data.items():
             if not _IS[name](value):
-                raise MisuseError(f"model card has {name} {value!r}; {_RIGHT[_IS[name]]} is right")
+                raise MisuseError(f"model card: {name} is {value!r}; {_RIGHT[_IS[name]]} is right")
         try:
             lists: dict[str, Any] = {
                 name: tuple(data[name]) for name in ("domains", "learned") if name == "domains" or name in data
@@ -150,7 +150,7 @@ def _maybe(kind: Callable[[Any], bool]) -> Callable[[Any], bool]:
 _RIGHT: dict[Callable[[Any], bool], str] = {
     _text: "a text",
     _texts: "a list of texts",
-    _count: "a whole number",
+    _count: "a whole number (no negative numbers)",
     _flag: "true or false",
     _seconds: "a time in seconds",
     _by_domain: "a whole number for each domain",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from . import siblings as sibling
+from .curve import Curve
 from .errors import MisuseError
 from .model import Stepper
 from .nearest import one_of
@@ -57,6 +58,8 @@ class PhysicsCheck:
     """What is right, in words or as a number."""
     source: str
     """Closed form, paper or experiment that the band comes from."""
+    curve: Curve | None = field(default=None, repr=False, compare=False)
+    """What the number was reduced from, to be drawn; None where a number says it all."""
 
     @property
     def holds(self) -> bool:
@@ -83,6 +86,8 @@ class Domain(ABC):
     """Scene sizes by name, from xs for CI to l for a GPU."""
     parameter_ranges: ClassVar[Ranges] = {}
     """What siblings may vary: by parameter and split, the range of its values. A parameter without one is never varied."""
+    either_way: ClassVar[tuple[str, ...]] = ()
+    """Parameters of `parameter_ranges` that plain samples draw with either sign, the range being that of their size."""
 
     def recipe(self, size: str) -> Recipe:
         """Scene sizes for a track's `size`; raises MisuseError for a size that the domain does not have."""

@@ -6,28 +6,24 @@ against it: the manifest of a folder from elsewhere is from elsewhere too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import random
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from ..contracts import NEVER, Domain, HedgefoxError, MisuseError, NodeType, Trajectory, registry
-from ..contracts.trajectory import _GROUP_OF as FRAME_GROUP_OF
+from ..contracts import Domain, HedgefoxError, MisuseError, registry
+from ._contents import Looker
+from ._drawn import Drawn
 from ._files import TMP, read_lines, sha256_file
 from ._manifest import MANIFEST, Entry, hash_of, read_manifest, seeds_of
 from ._plan import CARD, Plan, Shard, read_plan
-from ._pool import one_thread
-from ._record import EVENTS, Record, film_of, labels_of
-from ._shard import attributes, index_of, mismatch, opened, records
-from ._siblings import Family
 from ._statistics import STATS, Accumulator, difference, statistics
 from ._untrusted import probe
 
-STILL = 1e-4
-"""A frame that repeats the one before it, bit for bit, is a fault when its velocities say that a node moved by more than
-this share of the box diagonal."""
+BATCH = 32
+"""Shards that one process is asked about: starting it costs as much as looking into several, and its names fill a command line."""
+TOLD = 20
+"""Missing shards of a split that are named one by one."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +37,22 @@ class Problem:
 
 
 def verify(
-    folder: str | Path, domain: Domain | None = None, progress: Callable[[int, int], None] | None = None
+    folder: str | Path,
+    domain: Domain | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    sample: int | None = None,
 ) -> list[Problem]:
     """Everything that is wrong with a dataset; an empty list when it is sound.
 
-    Covers hashes and lengths, format version, configuration, manifest and index, missing and extra shards, finiteness,
-    frames that stand still, siblings that differ in nothing or in more than they say, labels of events against the states,
-    and stats.json against the data. Labels are made again by `domain`, by default the one of the data's name; they are left
-    alone where this hedgefox has no such domain, or another generator version of it. `progress(done, total)` is told the shards
-    whose bytes, and then those whose contents were looked at.
+    Covers hashes and lengths, format version, configuration, manifest and index, missing and extra shards; of each trajectory
+    finiteness, frames that stand still or come again, nodes that leap, siblings that differ in nothing or in more than they say,
+    labels of events against the states, parameters and frame 0 against the seed and the split's ranges; of all together films
+    and starts that are there twice, outliers, and stats.json against the data. Labels and starts are made again by `domain`, by
+    default the one of the data's name; they are left alone where this hedgefox has no such domain, or another generator version
+    of it. `sample` limits what is looked into to so many shards, drawn at random; all are hashed, statistics are not compared.
+    `progress(done, total)` is told the shards whose bytes and those whose contents were looked at. Memory holds one batch of
+    names and one trajectory, and about 250 bytes of each trajectory.
 
     Raises MisuseError when there is no such folder, or the domain is not that of the data.
     """
@@ -66,15 +69,20 @@ def verify(
         return [Problem(MANIFEST, str(error))]
     problems = list(_names(folder, plan, entries))
     accumulator = Accumulator(plan.card.get("parameter_units", {}))
-    problems += _shards(folder, plan, entries, accumulator, _labeller(plan, domain), progress or (lambda *told: None))
-    # Statistics of data that are not there or not right cannot match, and saying so again helps nobody.
-    if not problems:
+    maker = maker_of(plan, domain)
+    looker = Looker(plan, maker, Drawn(plan, maker), accumulator)
+    problems += _shards(folder, entries, looker, sample, progress or (lambda *told: None))
+    # Statistics of data that are not there, not right or not all looked at cannot match; saying so again helps nobody.
+    if not problems and sample is None:
         problems += _statistics_problems(folder, plan, entries, accumulator)
     return problems
 
 
-def _labeller(plan: Plan, given: Domain | None) -> Domain | None:
-    """Who can make the labels of these data again, if anybody."""
+def maker_of(plan: Plan, given: Domain | None) -> Domain | None:
+    """Who can make starts and labels of these data again, if anybody: the domain in the generator version of the data.
+
+    Raises MisuseError when the domain given is another.
+    """
     name = plan.config["domain"]
     if given is not None and given.name != name:
         raise MisuseError(f"the data are of domain {name!r}; the domain given is {given.name!r}")
@@ -92,10 +100,12 @@ def _names(folder: Path, plan: Plan, entries: list[Entry]) -> Iterator[Problem]:
     named = {entry.path for entry in entries}
     started = {entry.split for entry in entries}
     planned = {shard.name for split in plan.splits for shard in plan.shards(split)}
-    for split in plan.splits:
-        for shard in plan.shards(split):
-            if split in started and shard.name not in named:
-                yield Problem(shard.name, f"it is not in {MANIFEST}, so the split {split} is not finished")
+    for split in sorted(started & set(plan.splits)):
+        missing = [shard.name for shard in plan.shards(split) if shard.name not in named]
+        for name in missing[:TOLD]:
+            yield Problem(name, f"it is not in {MANIFEST}, so the split {split} is not finished")
+        if len(missing) > TOLD:
+            yield Problem(MANIFEST, f"{len(missing) - TOLD} more shards of {split} are not in it")
     for name in sorted(named - planned):
         yield Problem(name, f"{MANIFEST} names it, but it is not part of this dataset")
     for path in sorted(folder.glob("*.h5")):
@@ -106,30 +116,39 @@ def _names(folder: Path, plan: Plan, entries: list[Entry]) -> Iterator[Problem]:
 
 
 def _shards(
-    folder: Path,
-    plan: Plan,
-    entries: list[Entry],
-    accumulator: Accumulator,
-    labeller: Domain | None,
-    progress: Callable[[int, int], None],
+    folder: Path, entries: list[Entry], looker: Looker, sample: int | None, progress: Callable[[int, int], None]
 ) -> list[Problem]:
+    """Hash every shard, and look into those whose bytes are right, or into a sample of them."""
+    plan = looker.plan
     planned = {shard.name: shard for split in plan.splits for shard in plan.shards(split)}
-    problems: list[Problem] = []
-    sound: list[Shard] = []
     named = sorted((e for e in entries if e.path in planned), key=lambda e: e.path)
-    for k, entry in enumerate(named):
-        progress(k, 2 * len(named))
-        shard = planned[entry.path]
-        what = _entry_problem(folder, plan, shard, entry)
-        if what is None:
-            sound.append(shard)
-        else:
-            problems.append(Problem(entry.path, what))
-    for k, (shard, refused) in enumerate(zip(sound, probe([folder / s.name for s in sound]), strict=True)):
-        progress(len(named) + k, 2 * len(named))
-        found = [refused] if refused else _contents(folder / shard.name, plan, shard, accumulator, labeller)
-        problems += [Problem(shard.name, what) for what in found]
-    return problems
+    looked = _sampled([e.path for e in named], sample)
+    problems: list[Problem] = []
+    done, total = 0, len(named) + len(looked)
+    for batch in (named[k : k + BATCH] for k in range(0, len(named), BATCH)):
+        sound: list[Shard] = []
+        for entry in batch:
+            progress(done, total)
+            what = _entry_problem(folder, plan, planned[entry.path], entry)
+            done += 1 if what is None or entry.path not in looked else 2
+            if what is not None:
+                problems.append(Problem(entry.path, what))
+            elif entry.path in looked:
+                sound.append(planned[entry.path])
+        for shard, refused in zip(sound, probe([folder / s.name for s in sound]), strict=True):
+            progress(done, total)
+            done += 1
+            found = [refused] if refused else looker.problems(folder / shard.name, shard)
+            problems += [Problem(shard.name, what) for what in found]
+    progress(total, total)
+    return problems + [Problem(shard, what) for shard, what in looker.across.outliers()]
+
+
+def _sampled(names: Sequence[str], number: int | None) -> set[str]:
+    """So many of the shards, drawn at random; all of them for None."""
+    if number is None or number >= len(names):
+        return set(names)
+    return set(random.sample(names, number))
 
 
 def _entry_problem(folder: Path, plan: Plan, shard: Shard, entry: Entry) -> str | None:
@@ -146,99 +165,6 @@ def _entry_problem(folder: Path, plan: Plan, shard: Shard, entry: Entry) -> str 
     if (digest := sha256_file(path)) != entry.sha256:
         return f"its SHA-256 is {digest[:12]}…; {MANIFEST} says {entry.sha256[:12]}…"
     return None
-
-
-def _contents(path: Path, plan: Plan, shard: Shard, accumulator: Accumulator, labeller: Domain | None) -> list[str]:
-    """What is wrong inside a shard; at most one thing a trajectory."""
-    problems: list[str] = []
-    family = Family(plan.siblings)
-    try:
-        with opened(path) as file:
-            problems += _header(attributes(file), plan, shard)
-            rows = index_of(file)
-            if [row["index"] for row in rows] != list(range(shard.first, shard.stop)):
-                problems.append(f"its index does not list the trajectories {shard.first} to {shard.stop - 1}")
-            for row, record in zip(rows, records(file), strict=True):
-                film, where = film_of(record), f"trajectory {row['trajectory']}"
-                what = mismatch(record, row) or _said(where, _data(record) or family.problem(record, row))
-                what = what or _said(where, _labels(record, film, labeller))
-                if what:
-                    problems.append(what)
-                elif shard.split == "train":
-                    accumulator.add(film)
-    except HedgefoxError as error:
-        problems.append(str(error).removeprefix(f"{path}: "))
-    return problems
-
-
-def _said(where: str, what: str | None) -> str | None:
-    return f"{where}: {what}" if what else None
-
-
-def _labels(record: Record, film: Trajectory, labeller: Domain | None) -> str | None:
-    """Where the stored labels of events are not those that the states give."""
-    if labeller is None:
-        return None
-    try:
-        with one_thread():
-            right = labels_of(film, labeller)
-    except Exception as error:  # the states come from elsewhere: whatever a domain makes of them is a finding
-        return f"its events cannot be made again: {type(error).__name__}: {error}"
-    stored = {name: array for name, array in record.arrays.items() if name.startswith(EVENTS)}
-    if set(stored) != set(right):
-        return (
-            f"it has labels of {', '.join(sorted(stored)) or 'nothing'}; {', '.join(sorted(right)) or 'none'} is right"
-        )
-    for name, label in right.items():
-        if not np.array_equal(stored[name], label):
-            frame = int((stored[name] != label).argmax())
-            return f"{name} is {stored[name][frame]} at frame {frame}; the states give {label[frame]}"
-    return None
-
-
-def _header(found: dict[str, Any], plan: Plan, shard: Shard) -> Iterator[str]:
-    for name, value in plan.root_attributes(shard.split).items():
-        if found.get(name) != value:
-            yield f"its {name} is {found.get(name)!r}; {CARD} says {value!r}"
-
-
-def _data(record: Record) -> str | None:
-    """The first thing wrong with the numbers of a trajectory."""
-    return _not_finite(record) or _stands_still(record)
-
-
-def _not_finite(record: Record) -> str | None:
-    stop = record.n_frames if record.diverged_at == NEVER else record.diverged_at
-    for name, array in record.arrays.items():
-        if name not in FRAME_GROUP_OF:
-            if not np.isfinite(array).all():
-                return f"{name} is not finite"
-            continue
-        bad = ~np.isfinite(array[:stop]).reshape(stop, -1).all(1)
-        if bad.any():
-            return f"{name} is not finite at frame {int(bad.argmax())}"
-        if not np.isnan(array[stop:]).all():
-            return f"{name} goes on after frame {stop}, at which it diverged"
-    for name, value in record.parameters.items():
-        if not np.isfinite(value):
-            return f"the parameter {name} is {value}"
-    return None
-
-
-def _stands_still(record: Record) -> str | None:
-    """A film in which nothing moves, or a frame written twice."""
-    stop = record.n_frames if record.diverged_at == NEVER else record.diverged_at
-    free = record.arrays["node_type"] == NodeType.FREE
-    position, velocity = (record.arrays[n][:stop, free] for n in ("position", "velocity"))
-    if stop < 2 or not free.any():
-        return None
-    same = (position[1:] == position[:-1]).all(axis=(1, 2))
-    if same.all():
-        return f"no free node moves in its {stop} frames"
-    lower, upper = record.arrays["bounds"][0]
-    path = np.abs(velocity[1:]).max(axis=(1, 2)) * record.frame_interval / np.linalg.norm(upper - lower)
-    stuck = same & (path > STILL)
-    return f"frame {int(stuck.argmax()) + 1} repeats the one before it although nodes move" if stuck.any() else None
 
 
 def _statistics_problems(folder: Path, plan: Plan, entries: list[Entry], accumulator: Accumulator) -> Iterator[Problem]:

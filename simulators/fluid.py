@@ -86,6 +86,7 @@ class Fluid(Domain):
     parameter_units: ClassVar[dict[str, str]] = {"viscosity": "m²/s", "tilt": "rad"}
     recipes: ClassVar[Mapping[str, Recipe]] = RECIPES
     parameter_ranges: ClassVar[Ranges] = {"viscosity": VISCOSITY, "tilt": TILT}
+    either_way: ClassVar[tuple[str, ...]] = ("tilt",)
 
     def sample_start(self, recipe: Recipe, split: str, index: int, root_seed: int) -> Trajectory:
         """See Domain."""

@@ -58,21 +58,21 @@ def require_tensors(path: Path, expected: Mapping[str, Form]) -> None:
 def _header(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
     """Shapes and types by name."""
     if not path.is_file():
-        raise MisuseError(f"{path} is not a file of tensors")
+        raise MisuseError(f"{path} does not hold tensors: it is no file")
     try:
         with safe_open(path, framework="pt") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
             return {name: (tuple(cut.get_shape()), cut.get_dtype()) for name, cut in slices.items()}
     except (OSError, SafetensorError) as error:
-        raise MisuseError(f"{path} is not a file of tensors: {error}") from error
+        raise MisuseError(f"{path} does not hold tensors: {error}") from error
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """All tensors of a file on the CPU, and its texts by name; raises MisuseError for a file of anything else."""
     if not path.is_file():
-        raise MisuseError(f"{path} is not a file of tensors")
+        raise MisuseError(f"{path} does not hold tensors: it is no file")
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except (OSError, SafetensorError, ValueError, TypeError, RuntimeError) as error:
-        raise MisuseError(f"{path} is not a file of tensors: {error}") from error
+        raise MisuseError(f"{path} does not hold tensors: {error}") from error

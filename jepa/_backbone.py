@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +16,7 @@ from ._settings import Settings
 from ._units import Units
 from .encoder import Encoder, at
 from .predictor import Predictor
-from .readout import TIME_FEATURES, PositionReadout
+from .readout import PositionReadout
 
 
 @dataclass(frozen=True)
@@ -73,37 +74,47 @@ class Backbone(nn.Module):
         then = self.predictor(now.latest, now.identity, now.before, age, told, there, condition)
         return Tokens(then, now.identity, now.latest, frames)
 
-    def time_features(self, scene: Scene, elapsed: int) -> Tensor:
-        """(4,) features of the frames since the start; beyond the horizon trained on they stay."""
+    def time_features(self, scene: Scene, elapsed: Sequence[int]) -> Tensor:
+        """(T, 4) features of the frames since the start; beyond the horizon trained on they stay."""
         k = self.units.number(scene.domain)
-        u = min(elapsed / self.horizon, 1.0)
-        crossed = min(elapsed, self.horizon) * scene.frame_interval * float(self.units.speed[k] / self.units.length[k])
-        return self.units.length.new_tensor([u, u**0.5, u * u, crossed])
+        crossed = scene.frame_interval * float(self.units.speed[k] / self.units.length[k])
+        known = [min(t, self.horizon) for t in elapsed]
+        rows = [(t / self.horizon, (t / self.horizon) ** 0.5, (t / self.horizon) ** 2, t * crossed) for t in known]
+        return self.units.length.new_tensor(rows)
 
-    def reach(self, scene: Scene, elapsed: int) -> Tensor:
-        """How far matter gets in so many frames [m], a scalar: by its usual speed, and no farther than its box is wide."""
+    def reach(self, scene: Scene, elapsed: Sequence[int]) -> Tensor:
+        """How far matter gets in so many frames [m], (T, 1, 1): by its usual speed, and no farther than its box is wide."""
         k = self.units.number(scene.domain)
-        return torch.minimum(self.units.speed[k] * scene.frame_interval * elapsed, self.units.length[k])
+        frames = self.units.speed.new_tensor(list(elapsed))
+        far = torch.minimum(self.units.speed[k] * scene.frame_interval * frames, self.units.length[k])
+        return far.to(scene.gravity.dtype).view(-1, 1, 1)
 
     def read(self, start: Moment, first: Tokens, then: Tokens, elapsed: int, rows: Tensor | None = None) -> Tensor:
         """Displacement in reaches and velocity in speeds of nodes, in table places (B, L, 6); `rows` (B, L') are some of them."""
+        return self.read_all(start, first, then.latest.unsqueeze(0), [elapsed], rows)[0]
+
+    def read_all(
+        self, start: Moment, first: Tokens, then: Tensor, elapsed: Sequence[int], rows: Tensor | None = None
+    ) -> Tensor:
+        """As `read`, from tokens (T, B, K, C) of T times at once: (T, B, L, 6)."""
         points = start.packing.pack(start.points)
         if rows is not None:
             points = points.gather(1, rows.unsqueeze(-1).expand(-1, -1, points.shape[-1]))
-        time = self.time_features(start.scene, elapsed).expand(*points.shape[:2], TIME_FEATURES)
+        time = self.time_features(start.scene, elapsed)[:, None, None].expand(-1, *points.shape[:2], -1)
         body = start.packing.pack(start.scene.body_id)
         body = body if rows is None else body.gather(1, rows)
         alien = (body.unsqueeze(-1) != self.encoder.body(start).unsqueeze(1)).to(points.dtype)
-        out: Tensor = self.readout(torch.cat([points, time], -1), first.latest, then.latest, first.identity, alien)
+        query = torch.cat([points.expand(len(time), -1, -1, -1), time], -1)
+        out: Tensor = self.readout(query, first.latest, then, first.identity, alien)
         return out[..., :6] + self.flight(start.scene, points, out[..., 6:], elapsed)
 
-    def flight(self, scene: Scene, points: Tensor, share: Tensor, elapsed: int) -> Tensor:
-        """The share (B, L, 2) of free flight that holds, as displacement in reaches and velocity in speeds, (B, L, 6)."""
+    def flight(self, scene: Scene, points: Tensor, share: Tensor, elapsed: Sequence[int]) -> Tensor:
+        """The share (T, B, L, 2) of free flight that holds, as displacement in reaches and velocity in speeds, (T, B, L, 6)."""
         k = self.units.number(scene.domain)
-        seconds = min(elapsed, self.horizon) * scene.frame_interval
+        seconds = points.new_tensor([min(t, self.horizon) * scene.frame_interval for t in elapsed]).view(-1, 1, 1, 1)
         velocity = points[..., VELOCITY] * self.units.speed[k] * share[..., :1]
         fall = lifted(scene.gravity)[:, None, :] * seconds * share[..., 1:]
-        moved = (velocity + fall / 2) * seconds / self.reach(scene, elapsed)
+        moved = (velocity + fall / 2) * seconds / self.reach(scene, elapsed).unsqueeze(-1)
         return torch.cat([moved, (velocity + fall) / self.units.speed[k]], -1)
 
     def raw(self, seen: Moment) -> Tensor:

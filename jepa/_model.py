@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,9 +17,13 @@ from ..surrogates._base import Surrogate, as_settings
 from ..surrogates._embedding import flattened
 from ..surrogates._rigid_motion import fitted_twist
 from ._backbone import Backbone, Tokens
+from ._future import latents
 from ._moment import Moment
 from ._settings import Settings
 from ._units import Units
+
+ROWS = 2**17
+"""Nodes × frames that are read together at most: some 200 MB."""
 
 
 @dataclass(frozen=True)
@@ -79,21 +83,46 @@ class Jepa(Surrogate[Latent]):
         if state.since:
             now = self.backbone.leap(now, scene, state.script, state.since)
         out = self.backbone.read(state.start, state.first, now, state.elapsed)
-        return self.placed(state, state.start.packing.unpack(out))
+        return self.placed(state, out.unsqueeze(0), [state.elapsed], state.step)[0]
 
-    def placed(self, state: Latent, out: Tensor) -> Frame:
-        """A frame from the read-out's answers (N, 6)."""
-        scene, k = state.start.scene, self.units.number(state.start.scene.domain)
-        moved = flattened(out[:, :3], scene.dim) * self.backbone.reach(scene, state.elapsed)
-        position, velocity = state.position + moved, flattened(out[:, 3:], scene.dim) * self.units.speed[k]
-        frame = Frame(position, velocity)
-        if state.local is not None:
-            pose = fitted_pose(state.local, position, scene.mass, scene.body_id)
-            arm = rotate(pose[scene.body_id, 3:], state.local)
-            twist = fitted_twist(velocity, arm, scene.mass, scene.body_id)
-            velocity = twist[scene.body_id, :3] + torch.linalg.cross(twist[scene.body_id, 3:], arm)
-            frame = Frame(pose[scene.body_id, :3] + arm, velocity, pose, twist)
-        return place_driven(frame, scene, state.step)
+    @torch.no_grad()
+    def rollout(self, past: Trajectory, n_frames: int) -> Trajectory:
+        """See `Model.rollout`. What `advance` and `decode` say frame by frame, in a few calls for all frames."""
+        self.check_request(past, n_frames)
+        state, scene = self.encode(past), past.scene
+        then = latents(self.backbone, state.first, scene, state.script, n_frames)
+        together = max(1, ROWS // max(1, state.start.packing.index.numel()))
+        frames = []
+        for part in torch.arange(1, n_frames + 1).split(together):
+            elapsed: list[int] = part.tolist()
+            out = self.backbone.read_all(state.start, state.first, then[elapsed[0] - 1 : elapsed[-1]], elapsed)
+            frames += self.placed(state, out, elapsed, state.script.starting_at(elapsed[0] - 1))
+        return from_frames(scene.with_script(state.script.starting_at(1)), frames)
+
+    def placed(self, state: Latent, out: Tensor, elapsed: Sequence[int], script: Script) -> list[Frame]:
+        """Frames from the read-out's answers (T, B, L, 6); frame 1 of the script is the first of them."""
+        scene, table = state.start.scene, state.start.packing
+        k = self.units.number(scene.domain)
+        nodes = torch.stack([table.unpack(rows) for rows in out])
+        position = state.position + flattened(nodes[..., :3], scene.dim) * self.backbone.reach(scene, elapsed)
+        velocity = flattened(nodes[..., 3:], scene.dim) * self.units.speed[k]
+        if state.local is None:
+            frames = [Frame(x, v) for x, v in zip(position, velocity, strict=True)]
+        else:
+            frames = self.rigid(state, state.local, position, velocity)
+        return [place_driven(frame, scene, script.starting_at(t)) for t, frame in enumerate(frames)]
+
+    def rigid(self, state: Latent, local: Tensor, position: Tensor, velocity: Tensor) -> list[Frame]:
+        """Frames (T, N, 3) brought back to the nearest rigid motions."""
+        scene, frames = state.start.scene, []
+        pose = fitted_pose(local, position, scene.mass, scene.body_id)
+        turn = pose[:, scene.body_id]
+        arm = rotate(turn[..., 3:], local.expand_as(turn[..., :3]))
+        for t, u in enumerate(velocity):
+            twist = fitted_twist(u, arm[t], scene.mass, scene.body_id)
+            moving = twist[scene.body_id, :3] + torch.linalg.cross(twist[scene.body_id, 3:], arm[t])
+            frames.append(Frame(turn[t, :, :3] + arm[t], moving, pose[t], twist))
+        return frames
 
     # What others ask of it
 

@@ -46,34 +46,34 @@ class PositionReadout(nn.Module):
                 nn.init.zeros_(weight)
 
     def forward(self, query: Tensor, first: Tensor, then: Tensor, identity: Tensor, alien: Tensor) -> Tensor:
-        """Displacement in reaches and velocity in speeds beyond free flight, then the shares of v t and g t² / 2, (B, L, 8).
+        """Displacement in reaches and velocity in speeds beyond free flight, then the shares of v t and g t² / 2, (T, B, L, 8).
 
-        query (B, L, POINT_FEATURES + TIME_FEATURES), first and then (B, K, C): tokens at the start and at the time asked
-        for, about matter of an `identity` (B, K, IDENTITY_FEATURES); alien (B, L, K): of another body.
+        query (T, B, L, POINT_FEATURES + TIME_FEATURES); first (B, K, C) and then (T, B, K, C): tokens at the start and at the
+        times asked for, about matter of an `identity` (B, K, IDENTITY_FEATURES); alien (B, L, K): of another body.
         """
+        n_times, rest, centre = len(then), query[0, ..., REST], identity[..., :3]
         if "time" not in self.told:
-            query = torch.cat([query[..., :POINT_FEATURES], torch.zeros_like(query[..., POINT_FEATURES:])], -1)
-        x = self.point(query)
-        about = self.about(identity)
-        seen = self.end(then) + about
+            # The same query at all times: made once.
+            query = torch.cat([query[:1, ..., :POINT_FEATURES], torch.zeros_like(query[:1, ..., POINT_FEATURES:])], -1)
+        seen = self.end(then) + self.about(identity)
         if "start" in self.told:
             # Side by side in one token, so that what is looked up is how the same matter has changed.
             seen = seen + self.start(first)
         # By rest coordinates: the fate of a node is mostly told by the token that began next to it.
-        bias = self.near(query[..., REST], identity[..., :3])
+        bias = self.near(rest, centre)
+        x = self.point(query).expand(n_times, -1, -1, -1).flatten(0, 1)
+        over_times = bias.expand(n_times, -1, -1, -1, -1).flatten(0, 1)
         for look in self.look:
-            x = look(x, seen, None, bias)
-        answer: Tensor = self.leave(self.norm(x))
-        moved = answer[..., :6] + self.blended(seen, query[..., REST], identity[..., :3], alien)
-        return torch.cat([moved, answer[..., 6:]], -1)
+            x = look(x, seen.flatten(0, 1), None, over_times)
+        answer: Tensor = self.leave(self.norm(x)).unflatten(0, (n_times, -1))
+        return torch.cat([answer[..., :6] + self.blended(seen, rest, centre, alien), answer[..., 6:]], -1)
 
     def blended(self, seen: Tensor, rest: Tensor, centre: Tensor, alien: Tensor) -> Tensor:
-        """The motions of the tokens' matter, blended at rest coordinates (B, L, 3), (B, L, 6)."""
+        """The motions of the tokens' matter (T, B, K, C), blended at rest coordinates (B, L, 3), (T, B, L, 6)."""
         field = self.field(seen)
         share = (self.blend(rest, centre).squeeze(1) - ALIEN * alien).softmax(-1)
-        offset = rest.unsqueeze(2) - centre.unsqueeze(1)
-        turn = field[..., 6:].unflatten(-1, (3, 3))
-        moved = field[..., None, :, :3] + torch.einsum("bkij,blkj->blki", turn, offset)
-        both = torch.cat([moved, field[..., None, :, 3:6].expand_as(moved)], -1)
-        blend: Tensor = (share.unsqueeze(-1) * both).sum(2)
-        return blend
+        # Σ_k α_k (b_k + A_k r_k) as one product: of shares and shares times offsets, (B, L, 4 K), with b and A, (T, B, 4 K, 3).
+        offset = (share.unsqueeze(-1) * (rest.unsqueeze(2) - centre.unsqueeze(1))).flatten(2)
+        turn = field[..., 6:].unflatten(-1, (3, 3)).transpose(-1, -2).flatten(2, 3)
+        moved = torch.cat([share, offset], -1) @ torch.cat([field[..., :3], turn], 2)
+        return torch.cat([moved, share @ field[..., 3:6]], -1)

@@ -188,7 +188,7 @@ class ReadingStage(Stage):
         s, b, scene = self.set, self.model.backbone, window.scene
         k, now = b.units.number(scene.domain), s.history - 1
         out = b.read(start, first, z, t, rows)
-        moved = lifted(scene.minimum_image(window.position[now + t] - window.position[now])) / b.reach(scene, t)
+        moved = lifted(scene.minimum_image(window.position[now + t] - window.position[now])) / b.reach(scene, [t])[0]
         velocity = lifted(window.velocity[now + t]) / b.units.speed[k]
         chosen = torch.gather(start.packing.index, 1, rows)
         free = scene.free[chosen]

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import torch
 from hedgefox import surrogates
-from hedgefox.contracts import Trajectory, track
+from hedgefox.contracts import Stepper, Trajectory, track
 from hedgefox.contracts.track import TRACKS
-from hedgefox.jepa import collapse, jepa, objectives
+from hedgefox.jepa import _model, collapse, jepa, objectives
 from hedgefox.jepa._attention import MIXERS, Mixer
 from hedgefox.jepa._model import Jepa
 from hedgefox.jepa._moment import farthest_points
@@ -284,6 +284,30 @@ def test_bodies_stay_rigid_and_reconstruction_is_of_the_true_frames(tmp_path: Pa
     assert floor.position.shape == truth.position.shape
     moved = dataclasses.replace(truth, position=truth.position + 0.2)
     assert not torch.allclose(model.reconstruct(past, moved).position, floor.position)
+
+
+@pytest.mark.parametrize("n_frames", [2, 3, 10])
+def test_a_rollout_is_what_its_steps_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_frames: int) -> None:
+    """In one piece or read in several, with everything that a script may move."""
+    model = trained(tmp_path, stride=3, horizon=7, readout_told=("start", "time"))
+    for kind, film in FILMS.items():
+        past = moving(film(3, 5, extra_script=n_frames))
+        whole, steps = model.rollout(past, n_frames), Stepper.rollout(model, past, n_frames)
+        monkeypatch.setattr(_model, "ROWS", 2 * past.scene.n_nodes)
+        for got in (whole, model.rollout(past, n_frames)):
+            for name in ("position", "velocity", "pose", "twist"):
+                mine, theirs = getattr(got, name), getattr(steps, name)
+                assert (mine is None) == (theirs is None), (kind, name)
+                if mine is not None:
+                    torch.testing.assert_close(mine, theirs, atol=2e-5, rtol=1e-4)
+            assert torch.equal(got.scene.script.box_offset, steps.scene.script.box_offset)
+
+
+def moving(film: Trajectory) -> Trajectory:
+    """The same film, everything in its script on its way somewhere else."""
+    script = film.scene.script
+    way = 0.01 * torch.arange(script.n_frames, dtype=torch.float32).square().view(-1, 1, 1)
+    return dataclasses.replace(film, scene=film.scene.with_script(script._map(lambda _, x: x + way.to(x.dtype))))
 
 
 # Training

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from ._terminal import Answer, interruptible, print_answer, print_json, said, stdout_kept_clean
+from ._terminal import PIPED, Answer, interruptible, print_answer, print_json, said, stdout_kept_clean
 from .commands import about, boards, data, look, models, runs
 from .commands._arguments import MISUSE, Misuse, Parser
 from .commands._progress import progress
@@ -50,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
         models.add_score,
         models.add_speed,
         runs.add_run,
+        runs.add_status,
         runs.add_round,
         boards.add_leaderboard,
         boards.add_compare,
@@ -87,7 +88,8 @@ def _answered(words: list[str]) -> int:
         return OK
     if args.verb is None:
         return _ended("misuse", "hedgefox: which verb? (see hedgefox --help)", MISUSE, words)
-    args.beside = {}  # what a verb has to say even when it fails
+    # What a verb has to say even when it fails: for JSON, and for people.
+    args.beside, args.last_words = {}, None
     return _carry_out(args, words)
 
 
@@ -102,14 +104,22 @@ def _carry_out(args: argparse.Namespace, words: list[str]) -> int:
         if os.environ.get("RANK", "0") == "0":
             print_answer(answer, args.json)
     except KeyboardInterrupt:
-        return _ended("interrupted", who + STOPPED, INTERRUPTED, words, args.beside)
+        return _failed(args, "interrupted", who + STOPPED, INTERRUPTED, words)
     except Exception as error:
         if args.debug:
             traceback.print_exc()
         kind = "misuse" if isinstance(error, MisuseError | OSError) else "check"
         kind = kind if isinstance(error, MisuseError | OSError | CheckFailed) else "fault"  # ours to fix
-        return _ended(kind, who + said(error), MISUSE if kind == "misuse" else DID_NOT_HOLD, words, args.beside)
+        return _failed(args, kind, who + said(error), MISUSE if kind == "misuse" else DID_NOT_HOLD, words)
     return OK if answer.holds else DID_NOT_HOLD
+
+
+def _failed(args: argparse.Namespace, kind: str, text: str, code: int, words: Sequence[str]) -> int:
+    if args.last_words is not None:
+        from rich.console import Console
+
+        args.last_words(Console(stderr=True, width=None if sys.stderr.isatty() else PIPED))
+    return _ended(kind, text, code, words, args.beside)
 
 
 def _ended(kind: str, text: str, code: int, words: Sequence[str], beside: dict[str, Any] | None = None) -> int:

@@ -81,17 +81,18 @@ def packed(contestant: Contestant) -> Traveller:
     return contestant.name if model.card.kind in ("reference", "ladder") else (model, contestant.seed)
 
 
-def _unpacked(traveller: Traveller, unit: Unit) -> Contestant:
+def unpacked(traveller: Traveller, unit: Unit) -> Contestant:
+    """The contestant of `packed`, where it arrived."""
     if not isinstance(traveller, str):
         return Contestant(*traveller)
-    solvers = _solvers(unit.domain, unit.recipe, unit.device)
-    if traveller not in solvers:
-        raise MisuseError(f"no solver is named {traveller!r}; there are {', '.join(solvers)}")
-    return Contestant(solvers[traveller])
+    there = solvers(unit.domain, unit.recipe, unit.device)
+    if traveller not in there:
+        raise MisuseError(f"no solver is named {traveller!r}; there are {', '.join(there)}")
+    return Contestant(there[traveller])
 
 
 @functools.lru_cache(maxsize=8)
-def _solvers(domain: str | Domain, recipe: Recipe, device: str) -> dict[str, Model]:
+def solvers(domain: str | Domain, recipe: Recipe, device: str) -> dict[str, Model]:
     """The reference and its ladder by the names on their cards; kept, so that what they compiled is."""
     kind = registry.domain(domain)
     made: list[Model] = [kind.reference(recipe, device), *kind.ladder(recipe, device).values()]
@@ -103,7 +104,7 @@ def make_truth(unit: Unit) -> None:
     from ..datasets import load, save
 
     domain = registry.domain(unit.domain)
-    solver = next(iter(_solvers(unit.domain, unit.recipe, unit.device).values()))
+    solver = next(iter(solvers(unit.domain, unit.recipe, unit.device).values()))
     with timing_threads(torch.device(unit.device)):
         film = load(unit.data, unit.split, unit.device)
         case = scoring.prepare(domain, unit.split, film, unit.recipe, device=unit.device, reference=solver)
@@ -115,7 +116,7 @@ def score_part(unit: Unit, travellers: Sequence[Traveller]) -> list[Score]:
     """Score some contestants on a split whose truth is made."""
     with timing_threads(torch.device(unit.device)):
         case = _case(unit, unit.truth.stat().st_mtime_ns)
-        return scoring.score_case(case, [_unpacked(t, unit) for t in travellers])
+        return scoring.score_case(case, [unpacked(t, unit) for t in travellers])
 
 
 @functools.lru_cache(maxsize=1)
@@ -148,5 +149,7 @@ def train_one(
     from .. import surrogates
 
     started = time.perf_counter()
+    if progress is not None:
+        progress(0, track.training_steps)
     surrogates.train(name, data, track, seed=seed, out=out, device=device, progress=progress)
     return time.perf_counter() - started

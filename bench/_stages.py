@@ -16,8 +16,13 @@ import numpy as np
 from ..contracts import MisuseError
 from ..contracts.strict_json import read_object
 from . import curves
+from ._marks import Mark, at_work
 from .record import MOST_BYTES, dumps, write_text
 from .score import Score
+
+CONTESTANTS = "contestants"
+"""The input of a stage that is a list of names and hashes of weights."""
+MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -31,23 +36,46 @@ class Done:
 def stage(folder: Path, name: str, inputs: Mapping[str, Any], work: Callable[[], Any]) -> Done:
     """The result (plain data) of a stage: from FOLDER/NAME.json if it ran on these inputs before, else by doing the work."""
     path = folder / f"{name}.json"
-    wanted = _hash(inputs)
-    held = _held(path)
+    wanted, given = _hash(inputs), digests(inputs)
+    held = read_stage(path)
     if held is not None and held.get("inputs") == wanted:
+        Mark(folder / name).clear()
         return Done(held["result"], held["seconds"])
-    started = time.perf_counter()
-    result = work()
-    seconds = time.perf_counter() - started
-    text = dumps({"inputs": wanted, "seconds": seconds, "result": result})
-    write_text(path, text)
+    with at_work(folder / name, "" if held is None else changed(held.get("given"), given)):
+        started = time.perf_counter()
+        result = work()
+        seconds = time.perf_counter() - started
+        text = dumps({"inputs": wanted, "given": given, "seconds": seconds, "result": result})
+        write_text(path, text)
     return Done(json.loads(text)["result"], seconds)
+
+
+def digests(inputs: Mapping[str, Any]) -> dict[str, str]:
+    """What a stage depends on, each thing by a short digest, contestants one by one: to say later which of them changed."""
+    found = {name: _short(value) for name, value in inputs.items() if name != CONTESTANTS}
+    return found | {f"{CONTESTANTS} {key}": _short(weights) for key, weights in inputs.get(CONTESTANTS, ())}
+
+
+def _short(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def changed(given: Mapping[str, str] | None, now: Mapping[str, str]) -> str:
+    """In words, in what two of `digests` differ; all that is known where the first was not kept."""
+    if given is None:
+        return "its inputs changed"
+    names = sorted(
+        name.removeprefix(f"{CONTESTANTS} ") for name in {**given, **now} if given.get(name) != now.get(name)
+    )
+    told = names if len(names) <= MOST_NAMED else [*names[:MOST_NAMED], f"{len(names) - MOST_NAMED} more"]
+    return f"{', '.join(told) or 'nothing'} changed"
 
 
 def _hash(inputs: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
-def _held(path: Path) -> dict[str, Any] | None:
+def read_stage(path: Path) -> dict[str, Any] | None:
     """A stage's file; None for one that is missing or torn, which means that the stage has to run."""
     try:
         held = read_object(path, MOST_BYTES)

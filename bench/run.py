@@ -20,10 +20,13 @@ from ..contracts import track as track_named
 from ..contracts.model import offers_features
 from . import environment
 from ._assemble import failure, write_record
+from ._marks import Mark, at_work, followed
 from ._parts import Unit, probe_one, score_unit, train_one, traveller, travels
 from ._stages import Done, score_stage, stage
+from ._watch import Watch, probe_job, training_title
 from .contestants import Contestant, spread, surrogate_names
 from .floor import floor_one
+from .play import stored
 from .report import report
 from .score import Score
 from .timing.clock import Effort
@@ -56,7 +59,7 @@ def run(
     `seeds` replaces the track's training seeds. Not `timed`, a run measures accuracy alone, so that other work may go on beside it;
     a board takes timings from another record of the track.
 
-    Leaves data/, weights/, stages/, record.json, curves.parquet and report/. Raises MisuseError for an unknown track,
+    Leaves data/, weights/, stages/, films/, record.json, curves.parquet and report/. Raises MisuseError for an unknown track,
     domain or device, for a model of the track's that does not exist, for no or a repeated seed, and when the folder holds another
     run's data.
     """
@@ -126,7 +129,9 @@ class Pipeline:
     def __init__(
         self, track: Track, out: Path, domains: list[Domain], device: str, tell: Progress, timed: bool = True
     ) -> None:
-        self.track, self.out, self.domains, self.device, self.tell = track, out, domains, device, tell
+        self.track, self.out, self.domains, self.device = track, out, domains, device
+        self.watch = Watch(self, tell)
+        self.tell = self.watch.tell
         self.timed = timed
         self.stages = out / "stages"
         self.seconds: dict[str, float] = {}
@@ -144,22 +149,30 @@ class Pipeline:
 
     def execute(self) -> Path:
         """Do all of it; returns the folder."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        with self.watch:
+            self.measure()
+            started = time.perf_counter()
+            with self.watch.job("record"):
+                self.record()
+            with self.watch.job("report"):
+                report(self.out)
+            self.seconds["report"] = time.perf_counter() - started
+        return self.out
+
+    def measure(self) -> None:
+        """All that the record is made of."""
         from ..datasets import Workers
 
-        self.out.mkdir(parents=True, exist_ok=True)
         with Workers(self.processes()) as workers:
             self.prepare(workers)
             self.score(workers)
             self.floor(workers)
             self.probe(workers)
+            self.film(workers)
         # Nothing else runs while clocks do.
         for domain in self.domains if self.timed else ():
             self.time(domain)
-        started = time.perf_counter()
-        self.record()
-        report(self.out)
-        self.seconds["report"] = time.perf_counter() - started
-        return self.out
 
     def prepare(self, workers: Workers) -> None:
         """Data, and everyone who competes on them."""
@@ -183,6 +196,7 @@ class Pipeline:
     def fail(self, stage_name: str, domain: str, error: str, **where: Any) -> None:
         """Note what went wrong; the others go on."""
         self.failures.append(failure(stage_name, domain, error, **where))
+        self.watch.fail(self.failures[-1])
 
     def recipe(self, domain: Domain) -> Recipe:
         """How large a domain's scenes are on this track."""
@@ -210,16 +224,19 @@ class Pipeline:
             def tell(done: int, total: int) -> None:
                 self.tell(f"generate {domain.name}", done, total)
 
-            data = self.out / "data"
-            return generate(
-                domain,
-                self.track,
-                data,
-                splits=self.splits(),
-                workers=workers,
-                device=self.device,
-                progress=tell,
-            )
+            data, name = self.out / "data", f"generate-{domain.name}"
+            with at_work(self.stages / name):
+                folder = generate(
+                    domain,
+                    self.track,
+                    data,
+                    splits=self.splits(),
+                    workers=workers,
+                    device=self.device,
+                    progress=tell,
+                )
+            stage(self.stages, name, {"data": manifest_hash(folder)}, lambda: seconds(folder))
+            return folder
 
         started = time.perf_counter()
         folders = workers.together([functools.partial(one, d) for d in self.domains])
@@ -250,16 +267,21 @@ class Pipeline:
 
     def trained(self, workers: Workers, job: Training) -> float | Exception:
         """Seconds that a training took, now or when it was done; or why there is none."""
-        what, out = f"train {job.name} on {job.domain}", self.out / "weights" / job.folder
-        # A function that tells does not travel.
-        tell = (lambda k, n, *loss: self.tell(what, k, n)) if workers.number == 1 else None
+        out, mark = self.out / "weights" / job.folder, Mark(self.stages / job.stage)
+
+        def tell(done: int, total: int, *loss: float) -> None:
+            mark(done, total)
+            self.tell(training_title(job), done, total)
+
         data = {name: self.data[name] for name in job.domains}
-        task = (job.name, data, self.track, job.seed, out, self.device, tell)
+        # A function that tells does not travel; a mark does, and is followed.
+        task = (job.name, data, self.track, job.seed, out, self.device, mark if workers.elsewhere else tell)
         try:
-            took = workers.submit(train_one, *task).result()
+            took = followed(workers.submit(train_one, *task), mark, tell)
         except Exception as error:  # a contestant that cannot be trained is a result
+            mark.fail(error)
             return error
-        self.tell(what, self.track.training_steps, self.track.training_steps)
+        tell(self.track.training_steps, self.track.training_steps)
         seconds: float = stage(self.stages, job.stage, {"weights": folder_hash(out)}, lambda: took).result
         return seconds
 
@@ -312,20 +334,20 @@ class Pipeline:
         everyone = self.contestants[domain.name]
         chosen = everyone if split == "test" else _with_rungs(everyone, OOD_RUNGS)
         name = f"score-{domain.name}-{split}"
-        unit = Unit(
-            traveller(domain),
-            split,
-            self.data[domain.name],
-            self.recipe(domain),
-            self.device,
-            self.stages / f"{name}.h5",
-        )
+        unit = self.unit(domain, split, "score")
         inputs = self.inputs(domain, split=split, contestants=self.identities(domain, chosen))
 
         def work() -> list[Score]:
             return score_unit(unit, chosen, workers, lambda k, n: self.tell(f"score {domain.name} {split}", k, n))
 
-        return score_stage(self.stages, name, inputs, work)[0], inputs
+        scores = score_stage(self.stages, name, inputs, work)[0]
+        self.tell(f"score {domain.name} {split}", 1, 1)
+        return scores, inputs
+
+    def unit(self, domain: Domain, split: str, stage_name: str) -> Unit:
+        """One split of a domain as a worker gets it."""
+        truth = self.stages / f"{stage_name}-{domain.name}-{split}.h5"
+        return Unit(traveller(domain), split, self.data[domain.name], self.recipe(domain), self.device, truth)
 
     def identities(self, domain: Domain, chosen: Sequence[Contestant]) -> list[list[str]]:
         """Who is meant, by name, seed and weights."""
@@ -368,6 +390,7 @@ class Pipeline:
         asked = [(d, c) for d in self.domains for c in self.contestants[d.name] if offers_features(c.model)]
         if not asked or not self.track.probed:
             return
+        self.watch.plan(probe_job(d.name, c) for d, c in asked)
         found = workers.together([functools.partial(self.probed, workers, *each) for each in asked])
         for (domain, contestant), (done, _) in zip(asked, found, strict=True):
             who = {"model": contestant.name, "seed": contestant.seed}
@@ -380,7 +403,7 @@ class Pipeline:
 
     def probed(self, workers: Workers, domain: Domain, contestant: Contestant) -> tuple[Done, dict[str, Any]]:
         """What one model's features know of one domain, and what that depends on."""
-        name = "-".join(["probe", domain.name, *contestant.key.split("#")])
+        job = probe_job(domain.name, contestant)
         inputs = self.inputs(domain, contestants=self.identities(domain, [contestant]))
 
         def work() -> dict[str, Any]:
@@ -391,9 +414,33 @@ class Pipeline:
             except Exception as error:  # features that cannot be made are a result
                 return {"rows": [], "took": 0.0, "error": f"{type(error).__name__}: {error}"}
 
-        done = stage(self.stages, name, inputs, work)
-        self.tell(f"probe {contestant.name} on {domain.name}", 1, 1)
+        done = stage(self.stages, job.name, inputs, work)
+        self.tell(job.title, 1, 1)
         return done, inputs
+
+    # -- films ---------------------------------------------------------------------------------------------------------
+
+    def film(self, workers: Workers) -> None:
+        """Keep films of every split's worst, median and best scene, to be looked at."""
+        started = time.perf_counter()
+        if not self.track.films:
+            return
+        units = [(d, s) for d in self.domains for s in self.track.trajectories if s not in ("train", "valid")]
+        found = workers.together([functools.partial(self.filmed, workers, *unit) for unit in units])
+        for (domain, split), (result, _) in zip(units, found, strict=True):
+            if result["error"] is not None:
+                self.fail("films", domain.name, result["error"], split=split)
+        self.took("films", [inputs for _, inputs in found], started, sum(r["took"] for r, _ in found) / workers.number)
+
+    def filmed(self, workers: Workers, domain: Domain, split: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What was kept of one split, and what that depends on."""
+        everyone, mine = self.contestants[domain.name], (domain.name, split)
+        inputs = self.inputs(domain, split=split, contestants=self.identities(domain, everyone))
+        plan = stored.planned([s for s in self.scores if (s.domain, s.split) == mine], everyone)
+        unit = self.unit(domain, split, "films")
+        result = stored.film_stage(self.stages, inputs, unit, plan, self.out / stored.FOLDER, workers)
+        self.tell(f"films of {domain.name} {split}", 1, 1)
+        return result, inputs
 
     # -- speed ---------------------------------------------------------------------------------------------------------
 
@@ -407,6 +454,7 @@ class Pipeline:
         recipe, effort = self.recipe(domain), Effort(self.track.timing_samples, self.track.timing_sample_seconds)
 
         def work() -> dict[str, Any]:
+            self.tell(f"time {domain.name}", 0, 3)
             film = load(self.data[domain.name], "test", self.device)
             entries, failed = speed_case(
                 film.frames(0, recipe.past),
@@ -424,6 +472,7 @@ class Pipeline:
             self.inputs(domain, contestants=self.identities(domain, chosen)),
             work,
         )
+        self.tell(f"time {domain.name}", 1, 1)
         self.seconds["speed"] = self.seconds.get("speed", 0.0) + done.seconds
         self.speed += [{"domain": domain.name, **e} for e in done.result["entries"]]
         for key, error in done.result["failed"].items():

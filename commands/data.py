@@ -10,6 +10,8 @@ from typing import Any
 from .._terminal import Answer, as_pairs, show_lines, show_table
 from ._arguments import count, device, folder, verb
 
+from .draw import add_plots, plotted
+
 
 def add_generate(verbs: Any) -> None:
     """`generate`."""
@@ -82,9 +84,11 @@ def do_verify(args: argparse.Namespace) -> Answer:
 
 def add_validate(verbs: Any) -> None:
     """`validate`."""
-    made = verb(verbs, "validate", "simulators against physics", "hedgefox validate fluid", do_validate)
+    example = "hedgefox validate fluid\n  hedgefox validate --full --plots docs/figures --into docs"
+    made = verb(verbs, "validate", "simulators against physics", example, do_validate)
     made.add_argument("domain", nargs="?", metavar="DOMAIN", help="default: all")
     made.add_argument("--full", action="store_true", help="also what takes minutes")
+    add_plots(made)
 
 
 def do_validate(args: argparse.Namespace) -> Answer:
@@ -105,4 +109,10 @@ def do_validate(args: argparse.Namespace) -> Answer:
         for name, checks in found.items() for c in checks
     ]  # fmt: skip
     holds = all(checks and all(c.holds for c in checks) for checks in found.values())
-    return Answer({"domains": names, "checks": rows}, lambda console: show_table(console, rows), holds)
+    written = plotted(args, found)
+
+    def show(console: Any) -> None:
+        show_table(console, rows)
+        show_lines(console, *written)
+
+    return Answer({"domains": names, "checks": rows, "written": written}, show, holds)

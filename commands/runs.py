@@ -8,6 +8,7 @@ from typing import Any
 
 from .._terminal import Answer, as_pairs, show_lines, show_table
 from ._arguments import device, folder, seed, verb
+from ._status import show_status, told_where_it_stands
 from .models import show_failures
 
 
@@ -31,11 +32,29 @@ def do_run(args: argparse.Namespace) -> Answer:
     """Run everything; shows the board, the time of each stage beside its budget, and where the report is."""
     from ..bench.run import run
 
-    folder = run(
-        args.track, args.out, domains=args.domain, device=args.device, progress=args.tell,
-        seeds=args.seed, timed=not args.no_speed,
-    )  # fmt: skip
+    with told_where_it_stands(args):
+        folder = run(
+            args.track, args.out, domains=args.domain, device=args.device, progress=args.tell,
+            seeds=args.seed, timed=not args.no_speed,
+        )  # fmt: skip
     return _finished(folder)
+
+
+def add_status(verbs: Any) -> None:
+    """`status`."""
+    what = "where a run stands: every job as done, running, failed, stale or missing, and why; from its folder alone"
+    example = "hedgefox status runs/quick\n  hedgefox status runs/quick --short"
+    made = verb(verbs, "status", what, example, do_status)
+    made.add_argument("folder", type=Path, metavar="RUN", help="the folder that `run --out` or `round --out` was given")
+    made.add_argument("--short", action="store_true", help="what is done in one line a stage")
+
+
+def do_status(args: argparse.Namespace) -> Answer:
+    """The table of jobs; holds whatever it says, for it was asked where the run stands and not whether that is good."""
+    from ..bench.status import status
+
+    found = status(args.folder)
+    return Answer(found, lambda console: show_status(console, found, args.short))
 
 
 def add_round(verbs: Any) -> None:
@@ -67,9 +86,10 @@ def do_round(args: argparse.Namespace) -> Answer:
         return Answer(found, lambda console: show_table(console, as_pairs(found)), holds=found["holds"])
     if args.out is None:
         raise MisuseError("a round needs a folder of its own; give one with --out DIR")
-    folder = play_round(
-        args.entries, args.out, domains=args.domain, device=args.device, progress=args.tell, timed=not args.no_speed
-    )
+    with told_where_it_stands(args):
+        folder = play_round(
+            args.entries, args.out, domains=args.domain, device=args.device, progress=args.tell, timed=not args.no_speed
+        )
     return _finished(folder)
 
 
@@ -78,17 +98,25 @@ def _finished(folder: Path) -> Answer:
     from ..bench import leaderboard
     from ..bench import record as records
     from ..bench.board_text import print_board
+    from ..bench.status import status
 
     made = records.read(folder)
-    page = folder / "report" / "index.html"
+    page, stands = folder / "report" / "index.html", status(folder)
 
     def show(console: Any) -> None:
         print_board(leaderboard.board(folder), console)
         show_table(
             console, [{"stage": s["name"], "seconds": s["seconds"], "budget": s["budget"]} for s in made["stages"]]
         )
+        show_status(console, stands, short=True)
         show_failures(console, made)
         show_lines(console, f"report: {page}")
 
-    data = {"out": str(folder), "report": str(page), "stages": made["stages"], "failures": made["failures"]}
+    data = {
+        "out": str(folder),
+        "report": str(page),
+        "stages": made["stages"],
+        "failures": made["failures"],
+        "status": stands,
+    }
     return Answer(data | {"rows": leaderboard.rows(folder)}, show, holds=not made["failures"])

@@ -1,7 +1,8 @@
 """Films of one scene as the plain data of a player: what stays fixed once, then one entry a film.
 
 Positions are kept as 16-bit numbers between the least and greatest coordinate that the film reaches on each axis, which loses
-at most half a step of (greatest − least) / 65534; each entry states its step. The number 65535 stands for "not finite".
+at most half a step of (greatest − least) / levels, of which there are 65534 unless a caller wants fewer; each entry states its
+step. The number 65535 stands for "not finite".
 Poses, obstacles and the motion of the box are float32.
 """
 
@@ -50,11 +51,13 @@ def player_data(
     colour: str = "speed",
     first_frame: int = 0,
     note: str = "",
+    levels: int = LEVELS,
 ) -> dict[str, Any]:
     """What a player needs to show one scene of some films, as strict JSON.
 
     The scene, its script and its matter are the first film's. Errors are distances [m] from the film of kind "truth".
-    `first_frame` is the number that frame 0 of the films is called; `note` is said below the title.
+    `first_frame` is the number that frame 0 of the films is called; `note` is said below the title; `levels` are the steps between
+    the least and the greatest coordinate, at most 65534.
 
     Raises MisuseError for no or too many films, a scene that is not there, and films of unlike scenes.
     """
@@ -65,7 +68,7 @@ def player_data(
     _require_alike(cut)
     fixed = cut[0].film.scene
     truth = next((k for k, s in enumerate(cut) if s.kind == "truth"), None)
-    films = [_film(s, None if truth is None else cut[truth].film) for s in cut]
+    films = [_film(s, None if truth is None else cut[truth].film, levels) for s in cut]
     return {
         "title": title,
         "note": note,
@@ -103,18 +106,19 @@ def _require_alike(cut: Sequence[Shown]) -> None:
                 raise MisuseError(f"{first.name} and {s.name} are not of one scene: their {what} is {a} and {b}")
 
 
-def _film(shown: Shown, truth: Trajectory | None) -> dict[str, Any]:
+def _film(shown: Shown, truth: Trajectory | None, levels: int) -> dict[str, Any]:
     """One film's own part. Bodies whose poses it lacks are laid on its nodes."""
     film = shown.film
     pose = film.pose if truth is None else poses(truth, film)
     position = film.position.to(torch.float64).numpy()
-    low, high = _hull(position)
+    low, high = hull(position)
     entry = {
         "name": shown.name,
         "kind": shown.kind,
         "low": low.tolist(),
-        "step": ((high - low) / LEVELS).tolist(),
-        "position": packed(_quantised(position, low, high)),
+        "high": high.tolist(),
+        "step": ((high - low) / levels).tolist(),
+        "position": packed(_quantised(position, low, high, levels)),
         "diverged_at": -1 if film.diverged_at is None else int(film.diverged_at[0]),
     }
     if pose is not None:
@@ -122,7 +126,7 @@ def _film(shown: Shown, truth: Trajectory | None) -> dict[str, Any]:
     return entry
 
 
-def _hull(position: Array) -> tuple[Array, Array]:
+def hull(position: Array) -> tuple[Array, Array]:
     """Least and greatest finite coordinate on each axis (D,)."""
     finite = np.isfinite(position)
     if not finite.any():
@@ -131,11 +135,11 @@ def _hull(position: Array) -> tuple[Array, Array]:
     return low, np.where(finite, position, -np.inf).max((0, 1))
 
 
-def _quantised(position: Array, low: Array, high: Array) -> Array:
-    step = np.where(high > low, (high - low) / LEVELS, 1.0)
+def _quantised(position: Array, low: Array, high: Array, levels: int) -> Array:
+    step = np.where(high > low, (high - low) / levels, 1.0)
     finite = np.isfinite(position)
-    levels = np.rint((np.where(finite, position, low) - low) / step)
-    return np.where(finite.all(-1, keepdims=True), levels, GONE).astype("<u2")
+    counted = np.rint((np.where(finite, position, low) - low) / step)
+    return np.where(finite.all(-1, keepdims=True), counted, GONE).astype("<u2")
 
 
 def positions(entry: Mapping[str, Any], n_nodes: int, axes: int) -> Array:

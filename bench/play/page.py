@@ -51,8 +51,10 @@ def style() -> str:
 
 
 def script() -> str:
-    """three.js and the player, for a page's script element; after it, `HedgefoxPlayer.all()` starts every player of the page."""
-    return _text("vendor", "three.iife.min.js") + "\n" + _text("player.js")
+    """three.js, the player and what unpacks films, for a page's script element; after it, `HedgefoxPlayer.all()` starts every
+    player of the page, or `HedgefoxPlayer(element, data)` one."""
+    parts = (("vendor", "three.iife.min.js"), ("packing.js",), ("player.js",))
+    return "\n".join(_text(*part) for part in parts)
 
 
 def embedded(data: Mapping[str, Any], name: str) -> str:

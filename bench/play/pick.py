@@ -7,6 +7,7 @@ lower of the two). A frame after divergence counts with its capped error, as on 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,18 @@ from .. import curves, record
 RULES = ("worst", "median", "best")
 RULE = "mean over frames of the position RMSE; ties by scene number"
 METRIC = "position_rmse@"
+KINDS = ("generalist", "specialist")
+"""Of each of these the best is shown."""
+
+
+def standouts(ranked: Iterable[tuple[str, str, float]], rungs: Sequence[str]) -> list[str]:
+    """Who is shown beside the truth: the best generalist, the best specialist, the coarsest rung, of what there is.
+
+    `ranked` says kind, name and mean error of the scored; `rungs` are the names of the ladder from fine to coarse.
+    """
+    scored = sorted(ranked, key=lambda row: (row[2], row[1]))
+    best = [next((name for k, name, _ in scored if k == kind), None) for kind in KINDS]
+    return [name for name in best if name is not None] + list(rungs[-1:])
 
 
 def pick(errors: np.ndarray, which: str) -> int:
@@ -27,6 +40,11 @@ def pick(errors: np.ndarray, which: str) -> int:
     if not order:
         raise MisuseError("no scene has an error that is a number; name the scene by its number")
     return {"best": order[0], "median": order[(len(order) - 1) // 2], "worst": order[-1]}[which]
+
+
+def reason(errors: np.ndarray, number: int, which: str, split: str, model: str) -> str:
+    """In words how a scene was picked."""
+    return f"Scene {number}: the {which} of {len(errors)} in {split} for {model} ({RULE}; {errors[number]:.3g} m)."
 
 
 def scene_errors(folder: str | Path, domain: str, split: str, model: str) -> np.ndarray:

@@ -1,4 +1,5 @@
-// HedgefoxPlayer(element, data): films of one scene side by side, one camera for all. `data` is what bench/play/film.py makes.
+// HedgefoxPlayer(element, data, settings): films of one scene side by side, one camera for all. `data` is what bench/play/film.py
+// makes, its numbers as text or as arrays; `settings` are another player's, taken over.
 // Plain functions over typed arrays; nothing is allocated while a film plays.
 "use strict";
 var HedgefoxPlayer = (() => {
@@ -10,7 +11,7 @@ var HedgefoxPlayer = (() => {
   const alive = [];
 
   const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-  const numbers = (text, Kind) => (text ? new Kind(bytes(text).buffer) : null);
+  const numbers = (held, Kind) => (!held ? null : held instanceof Kind ? held : new Kind(bytes(held).buffer));
   const linear = (v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
 
   // 256 colours of the scale, in linear light, as three.js wants them.
@@ -284,7 +285,7 @@ var HedgefoxPlayer = (() => {
   // ---- the player -----------------------------------------------------------------------------------------------------
 
   class Player {
-    constructor(element, data) {
+    constructor(element, data, settings = {}) {
       this.element = element;
       this.data = data;
       this.frame = 0;
@@ -294,11 +295,32 @@ var HedgefoxPlayer = (() => {
       this.loop = true;
       this.speed = 0.5;
       this.colour = data.colour;
+      for (const name of ["overlay", "loop", "speed"]) if (name in settings) this[name] = settings[name];
+      if (settings.colour in data.scales) this.colour = settings.colour;
       this.spent = { updates: 0, update_ms: 0, draws: 0, draw_ms: 0 };
       this.page();
       this.seen = new IntersectionObserver((entries) => this.visible(entries.some((e) => e.isIntersecting)), { rootMargin: "200px" });
       this.seen.observe(element);
-      matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.touch());
+      this.scheme = matchMedia("(prefers-color-scheme: dark)");
+      this.restyle = () => this.touch();
+      this.scheme.addEventListener("change", this.restyle);
+      if (settings.playing) this.play();
+    }
+
+    // What another player may take over.
+    settings() {
+      const { overlay, loop, speed, colour, playing } = this;
+      return { overlay, loop, speed, colour, playing };
+    }
+
+    // Leave the page; nothing is held afterwards.
+    close() {
+      this.pause();
+      this.seen.disconnect();
+      this.scheme.removeEventListener("change", this.restyle);
+      if (this.renderer) this.release();
+      if (this.controls) this.controls.dispose();
+      this.element.replaceChildren();
     }
 
     // -- elements
@@ -347,9 +369,9 @@ var HedgefoxPlayer = (() => {
       this.said = tag("output", { class: "time" });
       const colours = [["speed", "speed"], ...(data.truth === null ? [] : [["error", "error"]]), ["material", "material"]];
       this.loopButton = this.button("⟳", "loop", () => this.setLoop(!this.loop));
-      this.loopButton.setAttribute("aria-pressed", "true");
+      this.loopButton.setAttribute("aria-pressed", String(this.loop));
       this.overlayButton = this.button("overlay truth", "overlay the truth", () => this.setOverlay(!this.overlay));
-      this.overlayButton.setAttribute("aria-pressed", "false");
+      this.overlayButton.setAttribute("aria-pressed", String(this.overlay));
       this.colourSelect = this.select("colour by", colours.map(([v, t]) => [v, `colour: ${t}`]), this.colour, (v) => this.setColour(v));
       return tag("div", { class: "controls" },
         this.playButton, this.button("◂", "one frame back", () => this.step(-1)), this.button("▸", "one frame on", () => this.step(1)),
@@ -463,7 +485,7 @@ var HedgefoxPlayer = (() => {
     extent() {
       const { data } = this;
       const film = data.films[data.truth === null ? 0 : data.truth];
-      const low = three3(film.low), high = three3(film.low.map((v, k) => v + 65534 * film.step[k]));
+      const low = three3(film.low), high = three3(film.high);
       const box = data.bounds.map((b) => three3(b));
       const size = (a, b) => Math.hypot(...a.map((v, k) => b[k] - v));
       const whole = size(box[0], box[1]) < 2.2 * size(low, high) || size(low, high) === 0;
@@ -663,8 +685,8 @@ var HedgefoxPlayer = (() => {
     }
   }
 
-  function HedgefoxPlayer(element, data) {
-    return new Player(element, data);
+  function HedgefoxPlayer(element, data, settings) {
+    return new Player(element, data, settings);
   }
 
   // Every element with data-hedgefox-player="ID" plays the data in the script element of that id.

@@ -13,10 +13,9 @@ from .. import record
 from ..contestants import resolve
 from ..score import answer_of, prepare
 from .film import Shown
-from .pick import RULE, RULES, pick, scene_errors
+from .pick import RULES, pick, reason, scene_errors, standouts
 
 METRIC = "position_rmse@1"
-KINDS = ("generalist", "specialist")
 
 
 @dataclass(frozen=True)
@@ -67,12 +66,8 @@ def _recipe(held: Mapping[str, Any], domain: str) -> Recipe:
 def default_models(held: Mapping[str, Any], domain: str, split: str) -> list[str]:
     """Names of the best generalist, the best specialist and the coarsest rung of a record, by mean position RMSE on the split."""
     mine = [s for s in held["scores"] if s["domain"] == domain and s["split"] == split]
-    names = []
-    for kind in KINDS:
-        ranked = sorted((_mean_error(s), s["model"]) for s in mine if s["kind"] == kind)
-        names += [name for _, name in ranked[:1]]
     rungs = [c["card"]["name"] for c in held["contestants"] if c["domain"] == domain and c["card"]["kind"] == "ladder"]
-    names += rungs[-1:]
+    names = standouts(((s["kind"], s["model"], _mean_error(s)) for s in mine), rungs)
     if not names:
         raise MisuseError(f"the run scored nobody on {domain} {split} beside the reference; name a model with --model")
     return names
@@ -110,10 +105,7 @@ def _scene(folder: Path, domain: str, split: str, model: str, scene: str) -> tup
         raise MisuseError(f"scene {scene!r} is unknown; a number or one of {', '.join(RULES)} is right")
     errors = scene_errors(folder, domain, split, model)
     number = pick(errors, scene)
-    return (
-        number,
-        f"Scene {number}: the {scene} of {len(errors)} in {split} for {model} ({RULE}; {errors[number]:.3g} m).",
-    )
+    return number, reason(errors, number, scene, split, model)
 
 
 def _film(folder: Path, domain: str, split: str, scene: int, device: str) -> Any:

@@ -1,6 +1,7 @@
 """The report: one folder that opens from disk, made from records and nothing else. No network, no script from elsewhere.
 
     records, curves, cards ─► board.py, headline.py, charts/*.py ─► data ─► templates/*.j2, assets/report.js ─► index.html
+    kept films ─► films.py ─► assets/films/*.js, loaded by assets/players.js when chosen
 
 Python decides what is shown and computes every number; the page only draws, sorts and hides.
 """
@@ -8,12 +9,11 @@ Python decides what is shown and computes every number; the page only draws, sor
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from .. import board_text, leaderboard
 from .. import record as records
 from ..pool import read_pooled
-from . import page
+from . import films, page
 
 
 def report(folder: Path, out: Path | None = None) -> Path:
@@ -26,10 +26,7 @@ def report(folder: Path, out: Path | None = None) -> Path:
     target = folder / "report" if out is None else out
     records.write_text(target / "LEADERBOARD.md", board_text.markdown(entries))
     page.copy_assets(target / "assets")
-    records.write_text(target / "index.html", page.render(folder, read, entries, players(folder)))
+    records.write_text(
+        target / "index.html", page.render(folder, read, entries, films.players(folder, target / "assets"))
+    )
     return target / "index.html"
-
-
-def players(folder: Path) -> dict[str, Any] | None:
-    """What plays films of the records under a folder, None where there is nothing to play."""
-    return None

@@ -18,7 +18,7 @@ from .charts import cost, health, over_time, probes, sizes, speed, two_by_two
 from .charts import transfer as transfer_charts
 
 HERE = Path(__file__).parent
-OWN = ("report.css", "report.js")
+OWN = ("report.css", "report.js", "players.js")
 
 
 def copy_assets(target: Path) -> None:
@@ -32,7 +32,7 @@ def copy_assets(target: Path) -> None:
 
 
 def render(
-    folder: Path, read: Sequence[Mapping[str, Any]], entries: Sequence[Entry], players: Mapping[str, Any] | None
+    folder: Path, read: Sequence[Mapping[str, Any]], entries: Sequence[Entry], players: Mapping[str, Any]
 ) -> str:
     """The page as text; everything from a record is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -62,7 +62,8 @@ def render(
         status=claims.status,
         text_of=board_text.text_of,
         records=[facts.of(r) for r in reversed(read)],
-        players=players,
+        players=players["records"],
+        films=Markup(look.embedded(players)),
     )
 
 

@@ -1,0 +1,63 @@
+// HedgefoxPacking.unpack(text): a film as bench/play/packing.py packs it, in base 85 → a promise of a player's data.
+"use strict";
+var HedgefoxPacking = (() => {
+  const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~";
+  const KINDS = { driven: Uint8Array, mass: Float32Array, faces: Uint32Array, body: Int32Array, box_offset: Float32Array, obstacle_position: Float32Array };
+  const ORDER = 2;
+  const POSE_GONE = 65535;
+
+  // Five digits are four bytes; the last group may be short.
+  function bytesOf(text) {
+    const value = new Uint8Array(128);
+    for (let i = 0; i < DIGITS.length; i++) value[DIGITS.charCodeAt(i)] = i;
+    const groups = Math.ceil(text.length / 5), made = new Uint8Array(4 * groups), view = new DataView(made.buffer);
+    for (let g = 0; g < groups; g++) {
+      let number = 0;
+      for (let k = 5 * g; k < 5 * g + 5; k++) number = number * 85 + (k < text.length ? value[text.charCodeAt(k)] : 84);
+      view.setUint32(4 * g, number);
+    }
+    return made.subarray(0, made.length - (5 * groups - text.length));
+  }
+
+  async function inflated(bytes) {
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    return new Uint8Array(await new Response(stream).arrayBuffer());
+  }
+
+  // Numbers (T, N, C) from their folded second differences, which stand by channel, low bytes first.
+  function unfolded(bytes, frames, channels) {
+    const number = bytes.length / 2, nodes = number / (frames * channels), made = new Uint16Array(number);
+    const row = nodes * channels;
+    for (let c = 0, from = 0; c < channels; c++) {
+      for (let t = 0; t < frames; t++) {
+        for (let i = 0, to = t * row + c; i < nodes; i++, from++, to += channels) {
+          const folded = bytes[from] | (bytes[number + from] << 8);
+          made[to] = folded & 1 ? -((folded + 1) >> 1) : folded >> 1;
+        }
+      }
+    }
+    for (let k = 0; k < ORDER; k++) for (let at = row; at < number; at++) made[at] += made[at - row];
+    return made;
+  }
+
+  function poses(steps, low, step) {
+    const made = new Float32Array(steps.length);
+    for (let i = 0; i < made.length; i++) made[i] = steps[i] === POSE_GONE ? NaN : low[i % 7] + step[i % 7] * steps[i];
+    return made;
+  }
+
+  async function unpack(text) {
+    const whole = await inflated(bytesOf(text));
+    const length = new DataView(whole.buffer).getUint32(4, true);
+    const data = JSON.parse(new TextDecoder().decode(whole.subarray(8, 8 + length)));
+    const block = (where) => whole.slice(8 + length + where.at, 8 + length + where.at + where.bytes);
+    for (const [name, Kind] of Object.entries(KINDS)) if (data[name]) data[name] = new Kind(block(data[name]).buffer);
+    for (const film of data.films) {
+      film.position = unfolded(block(film.position), data.frames, data.axes);
+      if (film.pose) film.pose = poses(unfolded(block(film.pose), data.frames, 7), film.pose.low, film.pose.step);
+    }
+    return data;
+  }
+
+  return { unpack };
+})();

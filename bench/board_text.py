@@ -138,15 +138,19 @@ def write_into(page: Path, entries: Sequence[Entry]) -> None:
 
     Raises MisuseError for a page without the two marks.
     """
-    text = page.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise MisuseError(f"{page} lacks the marks {BEGIN} and {END}; the board goes between them")
     headings = [h for h in HEADINGS if h[0] not in LEFT_OUT]
     kept = [e for e in entries if e.row["kind"] != "ladder" or e.row["latency_ms"] is not None]
     parts = [["", f"**{title}**", "", *_table(part, headings)] for title, part in sections(kept).items()]
-    write_text(page, before + begin + "\n".join(line for part in parts for line in part) + "\n" + end + after)
+    write_text(page, between_marks(page, BEGIN, END, "\n".join(line for part in parts for line in part) + "\n"))
+
+
+def between_marks(page: Path, begin: str, end: str, inside: str) -> str:
+    """The text of a page with what stands between two marks replaced; raises MisuseError where it lacks the marks."""
+    before, first, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, last, after = rest.partition(end)
+    if not (first and last):
+        raise MisuseError(f"{page} lacks the marks {begin} and {end}; what is made goes between them")
+    return before + first + inside + last + after
 
 
 NOTE = (

@@ -13,10 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..contracts.curve import EXPECTED, Curve, line
 from ..contracts.domain import PhysicsCheck
 from ..contracts.rotation import exponential, rotate
 from ..contracts.scene import NodeType, Obstacle, Scene, Wall, single_scene
 from ..contracts.trajectory import Trajectory
+from ._closed_forms import swing_angle
 from ._cloth import ClothSettings, ClothSolver, ClothState
 from ._cloth_energy import total as total_energy
 from ._cloth_sheet import edges_of, lattice_sheet, vertex_area
@@ -134,23 +136,41 @@ def catenary(n: int) -> list[PhysicsCheck]:
                            shear_stiffness=300.0, bend_stiffness=0.0)  # fmt: skip
     found = settle(scene, x, 150, keep=0.93)
     error = float(-found[:, 2].min()) / sag - 1
-    return [PhysicsCheck(f"catenary: sag error, {n} segments", error, -0.01, 0.01, "1", "0", "y = a cosh(x/a)")]
+    across, edge = torch.linspace(-0.5, 0.5, 61, dtype=torch.float64), scene.rest_position[:, 1] > 0
+    drawn = Curve("x [m]", "z [m]", (
+        line(f"strip of {n} segments", found[edge, 0], found[edge, 2], joined=False),
+        line("a cosh(x/a)", across, a * (torch.cosh(across / a) - math.cosh(0.5 / a)), EXPECTED),
+    ))  # fmt: skip
+    return [PhysicsCheck(f"catenary: sag error, {n} segments", error, -0.01, 0.01, "1", "0", "y = a cosh(x/a)", drawn)]
+
+
+def _stretched(cells: int, settings: ClothSettings) -> tuple[Tensor, Tensor]:
+    """Distances below the held edge of the rows of a hanging strip 0.8 m long, and how far each has sunk [m]."""
+    scene, x = sheet_scene((cells, 2 * cells), (0.4, 0.8), _hanging, lambda r: r[:, 1] > 0.399)
+    found = settle(scene, x, 60, settings, keep=0.5)
+    below, row = torch.unique(0.4 - scene.rest_position[:, 1].double(), return_inverse=True)
+    sunk = scene.rest_position[:, 1].double() - found[:, 2]
+    return below, torch.zeros_like(below).index_reduce(0, row, sunk, "mean", include_self=False)
 
 
 def _tip_stretch(cells: int, settings: ClothSettings) -> float:
-    scene, x = sheet_scene((cells, 2 * cells), (0.4, 0.8), _hanging, lambda r: r[:, 1] > 0.399)
-    found = settle(scene, x, 60, settings, keep=0.5)
-    return float(-0.4 - found[scene.rest_position[:, 1] < -0.399, 2].mean())
+    return float(_stretched(cells, settings)[1][-1])
 
 
 def hooke(full: bool) -> list[PhysicsCheck]:
     """A strip under its own weight grows by ρ g L²/2k, at the nodes exactly so for linear elements; whatever mesh and substep."""
     expected = 0.2 * G * 0.8**2 / (2 * 200.0)
-    meshes = {n: _tip_stretch(n, ClothSettings()) / expected for n in ((4, 8, 16) if full else (4, 8))}
+    rows = {n: _stretched(n, ClothSettings()) for n in ((4, 8, 16) if full else (4, 8))}
+    meshes = {n: float(sunk[-1]) / expected for n, (_, sunk) in rows.items()}
     steps = {c: _tip_stretch(4, ClothSettings(courant=c)) / expected for c in (0.25, 0.9)}
     found = [*meshes.values(), *steps.values()]
+    below = torch.linspace(0, 0.8, 41)
+    drawn = Curve("below the held edge, at rest [m]", "sunk [mm]", (
+        *(line(f"{n} cells across", at, 1e3 * sunk, joined=False) for n, (at, sunk) in rows.items()),
+        line("ρ g (L s - s²/2) / k", below, 1e3 * 0.2 * G * (0.8 * below - below**2 / 2) / 200.0, EXPECTED),
+    ))  # fmt: skip
     return [
-        PhysicsCheck("hanging strip: stretch / Hooke", meshes[8], 0.99, 1.01, "1", "1", "ρ g L²/2k"),
+        PhysicsCheck("hanging strip: stretch / Hooke", meshes[8], 0.99, 1.01, "1", "1", "ρ g L²/2k", drawn),
         PhysicsCheck("… spread over meshes and substeps", max(found) - min(found), 0.0, 0.01, "1", "0", "one material"),
     ]
 
@@ -176,8 +196,14 @@ def pendulum() -> list[PhysicsCheck]:
     period = _period(film.position[:, 2, 1]) * FRAME
     lowest = 0.01 * G * length
     total = total_energy(film)[:, 0] + lowest
+    source = "2π√(L/g)/AGM(1, cos θ₀/2)"
+    time, tip = FRAME * np.arange(101), film.position[:101, 2].double()
+    drawn = Curve("t [s]", "angle [rad]", (
+        line("triangle on a hinge", time, torch.atan2(tip[:, 1], -tip[:, 2]), joined=False),
+        line("Jacobi's sn", time, swing_angle(time, swing, G / length), EXPECTED),
+    ))  # fmt: skip
     return [
-        PhysicsCheck("pendulum: period / T", period / expected, 0.998, 1.002, "1", "1", "2π√(L/g)/AGM(1, cos θ₀/2)"),
+        PhysicsCheck("pendulum: period / T", period / expected, 0.998, 1.002, "1", "1", source, drawn),
         *_energy_rows("pendulum", total),
     ]
 
@@ -220,14 +246,23 @@ def bending_mode(n: int = 16) -> list[PhysicsCheck]:
     log = total_energy(damped)[:, 0].log()
     time = torch.arange(len(log), dtype=torch.float64) * FRAME
     rate = -float(((time - time.mean()) * (log - log.mean())).sum() / (time - time.mean()).square().sum())
-    source = "ω = 1.8751² √(D/ρL⁴)"
+    source, energy = "ω = 1.8751² √(D/ρL⁴)", total_energy(film)[:, 0]
+    tips = Curve("t [s]", "height of the tip [mm]", (
+        line("strip", time[:101], 1e3 * tip[:101], joined=False),
+        line("the beam's cos ωt", time[:101], 1e3 * float(tip[0]) * torch.cos(expected * time[:101]), EXPECTED),
+    ))  # fmt: skip
+    energies = Curve("t [s]", "energy / at the start", (
+        line("undamped", time, energy / energy[0]),
+        line("damped, τ = 10 ms", time, (log - log[0]).exp()),
+        line("kept", (0.0, float(time[-1])), (1.0, 1.0), EXPECTED),
+        line("exp(-τ ω² t)", time, torch.exp(-tau * expected**2 * time), EXPECTED),
+    ), logarithmic=True)  # fmt: skip
     return [
-        PhysicsCheck("first bending mode: frequency / beam", omega / expected, 0.98, 1.02, "1", "1", source),
-        *_energy_rows("first bending mode", total_energy(film)[:, 0]),
-        PhysicsCheck(
-            "first bending mode, damped: rate / τω²", rate / (tau * omega**2), 0.97, 1.03, "1", "1", "Kelvin-Voigt"
-        ),
-    ]
+        PhysicsCheck("first bending mode: frequency / beam", omega / expected, 0.98, 1.02, "1", "1", source, tips),
+        *_energy_rows("first bending mode", energy),
+        PhysicsCheck("first bending mode, damped: rate / τω²", rate / (tau * omega**2), 0.97, 1.03, "1", "1",
+                     "Kelvin-Voigt", energies),
+    ]  # fmt: skip
 
 
 def _vibrating(n: int, damping: float) -> Trajectory:
@@ -263,13 +298,24 @@ def elastica(n: int) -> list[PhysicsCheck]:
 
     grid = np.linspace(0, length, 200)
     solution = solve_bvp(slope, lambda a, b: np.array([a[0], b[1]]), grid, np.zeros((2, 200)) + 0.5, max_nodes=20000)
-    expected = float(np.trapezoid(np.sin(solution.sol(grid)[0]), grid))
+    theta = solution.sol(grid)[0]
+    expected = float(np.trapezoid(np.sin(theta), grid))
     found = settle(scene, x, 300, keep=0.9)
     sag = -float(found[x[:, 0] > 0.2499, 2].mean())
     name = f"heavy cantilever: sag / elastica, {n} cells"
-    return [
-        PhysicsCheck(name, sag / expected, 0.98, 1.02, "1", f"1 (sag {expected / length:.2f} L)", "Euler's elastica")
-    ]
+    drawn = Curve("x [m]", "z [m]", (
+        line(f"strip of {n} cells", *found[x[:, 1] > 0.03][:, [0, 2]].T, joined=False),
+        line("elastica", *_walked(theta, grid, 0.25 - length), EXPECTED),
+    ))  # fmt: skip
+    wanted = f"1 (sag {expected / length:.2f} L)"
+    return [PhysicsCheck(name, sag / expected, 0.98, 1.02, "1", wanted, "Euler's elastica", drawn)]
+
+
+def _walked(theta: np.ndarray, s: np.ndarray, start: float) -> tuple[np.ndarray, np.ndarray]:
+    """Places x and z of a line that begins at `start` and falls by the angle theta along its length s."""
+    step = np.diff(s)
+    way = [np.concatenate([[0.0], np.cumsum(step * (f[1:] + f[:-1]) / 2)]) for f in (np.cos(theta), np.sin(theta))]
+    return start + way[0], -way[1]
 
 
 def free_fall() -> list[PhysicsCheck]:
@@ -327,13 +373,20 @@ def friction_on_a_slope() -> list[PhysicsCheck]:
                                gravity=gravity, floor=True, thickness=0.02)  # fmt: skip
         film = run(scene, x, torch.zeros_like(x), 25)
         moved = float((film.position[-1, :, 0] - film.position[0, :, 0]).mean())
-        expected = 0.5 * G * (math.sin(angle) - 0.3 * math.cos(angle)) * (25 * FRAME) ** 2
+        time = FRAME * np.arange(26)
+        path = 0.5 * G * (math.sin(angle) - 0.3 * math.cos(angle)) * time**2
+        way = (film.position[:, :, 0] - film.position[0, :, 0]).double().mean(1)
         if name == "held":
             rows.append(PhysicsCheck("slope at 0.98 μ: slip in 0.5 s", moved, -1e-3, 1e-3, "m", "0", "tan θ < μ"))
+            held = line("tan θ = 0.98 μ", time, way, joined=False)
         else:
-            rows.append(
-                PhysicsCheck("slope at 1.5 μ: slide / expected", moved / expected, 0.98, 1.02, "1", "1", "Coulomb")
+            slid = line("tan θ = 1.5 μ", time, way, joined=False)
+            still = line("0", (0.0, 0.5), (0.0, 0.0), EXPECTED)
+            drawn = Curve(
+                "t [s]", "way [m]", (held, slid, still, line("g (sin θ - μ cos θ) t²/2", time, path, EXPECTED))
             )
+            rows.append(PhysicsCheck("slope at 1.5 μ: slide / expected", moved / float(path[-1]), 0.98, 1.02, "1", "1",
+                                     "Coulomb", drawn))  # fmt: skip
     return rows
 
 
@@ -342,8 +395,14 @@ def terminal_velocity() -> list[PhysicsCheck]:
     scene, x = sheet_scene((6, 6), (0.4, 0.4), lambda r: r.clone(), air_density=1.2)
     film = run(scene, x, torch.zeros_like(x), 100)
     expected = math.sqrt(2 * 0.2 * G / 1.2)
-    speed = -float(film.velocity[-1, :, 2].mean()) / expected
-    return [PhysicsCheck("flat fall in air: speed / terminal", speed, 0.98, 1.02, "1", "1", "ρ_air v²/2 = ρ_s g")]
+    speed = -film.velocity[:, :, 2].double().mean(1)
+    time = FRAME * np.arange(101)
+    drawn = Curve("t [s]", "speed [m/s]", (
+        line("sheet", time, speed, joined=False),
+        line("v∞ tanh(g t / v∞)", time, expected * np.tanh(G * time / expected), EXPECTED),
+    ))  # fmt: skip
+    name, source = "flat fall in air: speed / terminal", "ρ_air v²/2 = ρ_s g"
+    return [PhysicsCheck(name, float(speed[-1]) / expected, 0.98, 1.02, "1", "1", source, drawn)]
 
 
 def penetration() -> list[PhysicsCheck]:

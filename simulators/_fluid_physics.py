@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..contracts.curve import EXPECTED, PUBLISHED, Curve, line
 from ..contracts.domain import PhysicsCheck
 from ..contracts.scene import Scene, Wall, single_scene
 from ._sph import WATER_DENSITY, SphSettings, SphSolver, SphState, settings_for
@@ -107,10 +108,15 @@ def hydrostatic(dim: int = 2) -> list[PhysicsCheck]:
     solver = SphSolver(SphSettings(dx, 30, 30.0))
     state = solver.relax(solver.state(scene, x, torch.zeros_like(x)), scene.script)
     state = _run(solver, state, 50)[-1]
-    expected = WATER_DENSITY * G * (depth - state.position[:, -1].to(torch.float64))
-    error = float((_pressure(state, solver) - expected).square().mean().sqrt()) / (WATER_DENSITY * G * depth)
+    below = depth - state.position[:, -1].to(torch.float64)
+    pressure, expected = _pressure(state, solver), WATER_DENSITY * G * below
+    error = float((pressure - expected).square().mean().sqrt()) / (WATER_DENSITY * G * depth)
     name = f"hydrostatic pressure, {dim}D: RMS error / ρgH"
-    return [PhysicsCheck(name, error, 0.0, 0.05, "1", "0", "p = ρ g depth")]
+    drawn = Curve("depth [m]", "pressure [kPa]", (
+        line("particles after 0.5 s", below, pressure / 1e3, joined=False),
+        line("ρ g depth", (0.0, depth), (0.0, WATER_DENSITY * G * depth / 1e3), EXPECTED),
+    ))  # fmt: skip
+    return [PhysicsCheck(name, error, 0.0, 0.05, "1", "0", "p = ρ g depth", drawn)]
 
 
 def dam_break(n: int) -> list[PhysicsCheck]:
@@ -131,10 +137,16 @@ def dam_break(n: int) -> list[PhysicsCheck]:
     span = (np.array(fronts) > 2.0) & (np.array(fronts) < 4.2)
     slope = _slope(time[span], np.array(fronts)[span])
     slopes = [_slope(*np.array(series).T) for series in MARTIN_MOYCE_1952]
+    drawn = Curve("T = t √(2g/a)", "front Z = x/a", (
+        line(f"SPH, {n} particles wide", time, fronts),
+        line("Koshizuka & Oka 1996, simulation", *published.T, PUBLISHED),
+        *(line(f"Martin & Moyce 1952, {k}", *np.array(s).T, PUBLISHED, joined=False)
+          for k, s in zip(("digitised", "digitised again"), MARTIN_MOYCE_1952, strict=True)),
+    ))  # fmt: skip
     return [
         PhysicsCheck(
             "dam break: worst ratio of front Z(T) to published simulation",
-            float(ratio[np.abs(ratio - 1).argmax()]), 0.95, 1.05, "1", "1", "Koshizuka & Oka 1996",
+            float(ratio[np.abs(ratio - 1).argmax()]), 0.95, 1.05, "1", "1", "Koshizuka & Oka 1996", drawn,
         ),
         PhysicsCheck(
             "dam break: slope dZ/dT for Z from 2 to 4.2",
@@ -196,27 +208,32 @@ def _taylor_green_state(n: int, viscosity: float, frame: float, dtype: torch.dty
     return solver, replace(_vortices(state), density=WATER_DENSITY + pressure / solver.settings.sound_speed**2)
 
 
-def _decay_rate(n: int, viscosity: float = 0.01, frame: float = 0.02) -> float:
+def _decay_rate(n: int, viscosity: float = 0.01, frame: float = 0.02) -> tuple[float, Curve]:
     """Rate of decay of kinetic energy over its closed form 16 π² ν, over the first third of the e-fold of energy."""
     solver, state = _taylor_green_state(n, viscosity, frame, torch.float32)
-    energy = [float(s.velocity.to(torch.float64).square().sum()) for s in _run(solver, state, 25)]
-    time = np.arange(len(energy)) * frame
-    return -_slope(time, np.log(energy)) / (16 * math.pi**2 * viscosity)
+    energy = np.array([float(s.velocity.to(torch.float64).square().sum()) for s in _run(solver, state, 25)])
+    time, expected = np.arange(len(energy)) * frame, 16 * math.pi**2 * viscosity
+    drawn = Curve("t U/L", "kinetic energy / at the start", (
+        line(f"SPH, {n}²", time, energy / energy[0]),
+        line("exp(-16 π² ν t / L²)", time, np.exp(-expected * time), EXPECTED),
+    ), logarithmic=True)  # fmt: skip
+    return -_slope(time, np.log(energy)) / expected, drawn
 
 
 def taylor_green(n: int) -> list[PhysicsCheck]:
     """Decay of a Taylor-Green vortex at Re 100 in a periodic box, from a relaxed start."""
+    rate, drawn = _decay_rate(n)
     return [
         PhysicsCheck(
             f"Taylor-Green Re 100, {n}²: decay rate of kinetic energy / closed form",
-            _decay_rate(n), 0.95, 1.05, "1", "1", "E ~ exp(-16 π² ν t / L²)",
+            rate, 0.95, 1.05, "1", "1", "E ~ exp(-16 π² ν t / L²)", drawn,
         )
     ]  # fmt: skip
 
 
 def refinement() -> list[PhysicsCheck]:
     """The error of the Taylor-Green decay rate must fall when the spacing is halved."""
-    coarse, fine = abs(_decay_rate(20) - 1), abs(_decay_rate(40) - 1)
+    coarse, fine = (abs(_decay_rate(n)[0] - 1) for n in (20, 40))
     return [PhysicsCheck("refinement: error at 40² / error at 20²", fine / coarse, 0.0, 0.8, "1", "< 1", "consistency")]
 
 
@@ -233,8 +250,13 @@ def poiseuille(n: int = 24, viscosity: float = 0.1) -> list[PhysicsCheck]:
     expected = _poiseuille_series(y, viscosity, frames * frame)
     error = float((u - expected).square().mean().sqrt() / expected.max())
     middle = (y - 0.5).abs() < 0.1
+    across = torch.linspace(0, 1, 51, dtype=torch.float64)
+    drawn = Curve("y / width", "speed / peak", (
+        line("particles", y, u, joined=False),
+        line("series", across, _poiseuille_series(across, viscosity, frames * frame), EXPECTED),
+    ))  # fmt: skip
     return [
-        PhysicsCheck("Poiseuille: RMS error / peak speed", error, 0.0, 0.05, "1", "0", "Morris et al. 1997"),
+        PhysicsCheck("Poiseuille: RMS error / peak speed", error, 0.0, 0.05, "1", "0", "Morris et al. 1997", drawn),
         PhysicsCheck(
             "Poiseuille: speed at the centre / closed form",
             float(u[middle].mean() / expected[middle].mean()), 0.95, 1.05, "1", "1", "Morris et al. 1997",
@@ -268,14 +290,14 @@ def volume() -> list[PhysicsCheck]:
     scene = tank(x, dx, size, [[SOLID, SOLID], [SOLID, OPEN]], 0.01, 2, (0.0, -G), 2e-3)
     solver = SphSolver(SphSettings(dx, 22, 30.0))
     state = solver.relax(solver.state(scene, x, torch.zeros_like(x)), scene.script)
-    state = _run(solver, state, 600)[-1]
-    level = 2 * float(state.position[:, 1].mean())
+    levels = [2 * float(s.position[:, 1].mean()) for s in _run(solver, state, 600)]
     expected = 12 * 16 * dx * dx / size[0]
-    return [
-        PhysicsCheck(
-            "volume after a dam break came to rest / at the start", level / expected, 0.98, 1.02, "1", "1", "mass"
-        )
-    ]
+    name = "volume after a dam break came to rest / at the start"
+    drawn = Curve("t [s]", "twice the height of the centre [m]", (
+        line("SPH", [0.01 * k for k in range(len(levels))], levels),
+        line("the volume's level", (0.0, 6.0), (expected, expected), EXPECTED),
+    ))  # fmt: skip
+    return [PhysicsCheck(name, levels[-1] / expected, 0.98, 1.02, "1", "1", "mass", drawn)]
 
 
 def sloshing() -> list[PhysicsCheck]:
@@ -290,11 +312,16 @@ def sloshing() -> list[PhysicsCheck]:
     speed = 0.1 / math.cosh(k * depth)
     wave = [torch.sin(k * x[:, 0]) * torch.cosh(k * x[:, 1]), -torch.cos(k * x[:, 0]) * torch.sinh(k * x[:, 1])]
     state = replace(state, velocity=(speed * torch.stack(wave, -1)).to(state.velocity.dtype))
+    pushed = float(state.velocity[:, 0].mean())
     centre = np.array([float(s.position[:, 0].to(torch.float64).mean()) for s in _run(solver, state, 250)]) - length / 2
     crossings = np.nonzero(np.diff(np.sign(centre[5:])))[0] + 5
     exact = [c + centre[c] / (centre[c] - centre[c + 1]) for c in crossings]
     period = 2 * 0.01 * float(np.mean(np.diff(exact)))
     expected = 2 * math.pi / math.sqrt(G * k * math.tanh(k * depth))
-    return [
-        PhysicsCheck("sloshing: period / linear theory", period / expected, 0.95, 1.05, "1", "1", "ω² = g k tanh kH")
-    ]
+    time, omega = 0.01 * np.arange(len(centre)), 2 * math.pi / expected
+    drawn = Curve("t [s]", "centre of mass, sideways [mm]", (
+        line("SPH", time, 1e3 * centre),
+        line("linear theory, no viscosity", time, 1e3 * pushed / omega * np.sin(omega * time), EXPECTED),
+    ))  # fmt: skip
+    source = "ω² = g k tanh kH"
+    return [PhysicsCheck("sloshing: period / linear theory", period / expected, 0.95, 1.05, "1", "1", source, drawn)]

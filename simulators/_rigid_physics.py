@@ -17,10 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..contracts.curve import EXPECTED, Curve, line
 from ..contracts.domain import PhysicsCheck
 from ..contracts.rotation import conjugate, rotate
 from ..contracts.scene import BodyShape, Obstacle, Wall
 from ..contracts.trajectory import Trajectory, stack
+from ._closed_forms import swing_angle
 from ._rigid_bodies import mass_properties
 from ._rigid_scenes import GRAVITY, Body, Draft, Solid, build
 from ._rigid_settings import RigidSettings
@@ -122,10 +124,16 @@ def free_fall() -> list[PhysicsCheck]:
     n, dt = reference_settings().substeps * 50, FRAME / reference_settings().substeps
     fallen = float(film.scene.rest_position[:, 2].mean()) + 2.0 - float(poses(film)[-1, 0, 2])
     way = math.dist(poses(film)[-1, 0, :2].tolist(), (5.0, 5.0))
+    time = FRAME * np.arange(51)
+    drawn = Curve("t [s]", "height above the start [m]", (
+        line("thrown box", time, poses(film)[:, 0, 2] - poses(film)[0, 0, 2], joined=False),
+        line("v₀ t - g t²/2", time, 2 * time - G * time**2 / 2, EXPECTED),
+    ))  # fmt: skip
     return [
         PhysicsCheck("free fall: way / discrete formula", fallen / (G * dt * dt * n * (n + 1) / 2), 0.999, 1.001, "1",
                      "1", "g dt² n(n+1)/2, symplectic Euler"),
-        PhysicsCheck("free fall: way / ½gt²", fallen / (0.5 * G), 0.998, 1.002, "1", "1", "closed form; the scheme adds dt/t"),
+        PhysicsCheck("free fall: way / ½gt²", fallen / (0.5 * G), 0.998, 1.002, "1", "1", "closed form; the scheme adds dt/t",
+                     drawn),
         PhysicsCheck("projectile: horizontal way / vt", way / math.hypot(3, 1), 0.999, 1.001, "1", "1", "closed form"),
     ]  # fmt: skip
 
@@ -141,19 +149,30 @@ def incline(friction: float = 0.5) -> list[PhysicsCheck]:
     slid = [s for s, v in zip(shares, speed.tolist(), strict=True) if v >= 0.01]
     threshold = 0.5 * (max(held, default=0.0) + min(slid, default=math.inf))
     expected = G * (math.sin(angles[-1]) - friction * math.cos(angles[-1]))
+    share = np.linspace(0.9, 1.45, 56)
+    turned = np.arctan(share * friction)
+    drawn = Curve("tan θ / μ", "speed after 1 s [m/s]", (
+        line("block let go", shares, speed, joined=False),
+        line("g (sin θ - μ cos θ) t, not below 0", share, G * np.maximum(np.sin(turned) - friction * np.cos(turned), 0), EXPECTED),
+    ))  # fmt: skip
     return [
         PhysicsCheck("incline: tan θ at which a block lets go / μ", threshold, 0.98, 1.02, "1", "1", "Coulomb"),
-        PhysicsCheck("incline: acceleration / g(sin θ - μ cos θ)", float(speed[-1]) / expected, 0.98, 1.02, "1", "1", "Coulomb"),
+        PhysicsCheck("incline: acceleration / g(sin θ - μ cos θ)", float(speed[-1]) / expected, 0.98, 1.02, "1", "1", "Coulomb",
+                     drawn),
     ]  # fmt: skip
 
 
 def stopping(friction: float = 0.2, speed: float = 2.0) -> list[PhysicsCheck]:
     """A block that slides to rest: v²/2μg."""
     film = run([start([body(box(), (2, 5, 0.1), (speed, 0, 0))], friction, seconds=1.5)], 1.5)
-    way = float(poses(film)[-1, 0, 0]) - 2.0
-    return [
-        PhysicsCheck("stopping distance / v²/2μg", way * 2 * friction * G / speed**2, 0.98, 1.02, "1", "1", "Coulomb")
-    ]
+    way = poses(film)[:, 0, 0] - 2.0
+    ratio, time = float(way[-1]) * 2 * friction * G / speed**2, FRAME * np.arange(len(way))
+    slid = np.minimum(time, speed / (friction * G))
+    drawn = Curve("t [s]", "way [m]", (
+        line("sliding block", time, way, joined=False),
+        line("v t - μ g t²/2 until it stops", time, speed * slid - friction * G * slid**2 / 2, EXPECTED),
+    ))  # fmt: skip
+    return [PhysicsCheck("stopping distance / v²/2μg", ratio, 0.98, 1.02, "1", "1", "Coulomb", drawn)]
 
 
 def bounce() -> list[PhysicsCheck]:
@@ -166,8 +185,26 @@ def bounce() -> list[PhysicsCheck]:
         apexes = _apexes(poses(film)[:, k, 2].numpy() - 0.1)[:2]
         worst = max((a / (drop * e ** (2 * n)) for n, a in enumerate(apexes, 1)), key=lambda r: abs(r - 1))
         rows.append(PhysicsCheck(f"bounce, e = {e:g}: worst of two rebound heights / e²ⁿ", worst, 0.95, 1.05, "1", "1",
-                                 "Newton's restitution; an impact is seen up to v dt = 3 mm early"))  # fmt: skip
+                                 "Newton's restitution; an impact is seen up to v dt = 3 mm early",
+                                 _bounces(poses(film)[:, k, 2] - 0.1, frame, drop, e)))  # fmt: skip
     return rows
+
+
+def _bounces(height: Tensor, frame: float, drop: float, restitution: float) -> Curve:
+    """A bouncing ball's height beside parabola after parabola."""
+    time = frame * np.arange(len(height))
+    expected, begun, speed = drop - G * time**2 / 2, math.sqrt(2 * drop / G), math.sqrt(2 * G * drop)
+    while begun < time[-1] and restitution * speed > 1e-3:
+        speed *= restitution
+        since = np.maximum(time - begun, 0)
+        expected = np.where(time >= begun, speed * since - G * since**2 / 2, expected)
+        begun += 2 * speed / G
+    expected = np.where(time > begun, 0.0, expected)
+    seen = slice(0, None, 5)
+    return Curve("t [s]", "height [m]", (
+        line(f"ball, e = {restitution:g}", time[seen], height[seen], joined=False),
+        line("parabolas", time, expected, EXPECTED),
+    ))  # fmt: skip
 
 
 def _apexes(height: Floats) -> list[float]:
@@ -256,11 +293,13 @@ def collision() -> list[PhysicsCheck]:
 def rolling(angle: float = math.radians(15)) -> list[PhysicsCheck]:
     """A ball let go on a slope that it grips rolls at 5/7 g sin θ."""
     film = run([start([body(ball(), (2, 5, 0.1))], 0.5, 0.0, angle)], 1.0)
-    speed = float(twists(film)[-1, 0, 0])
-    return [
-        PhysicsCheck("rolling ball: acceleration / (5/7 g sin θ)", speed / (5 / 7 * G * math.sin(angle)), 0.98, 1.02, "1", "1",
-                     "I = 2/5 m r²")
-    ]  # fmt: skip
+    speed, expected = twists(film)[:, 0, 0], 5 / 7 * G * math.sin(angle)
+    drawn = Curve("t [s]", "speed [m/s]", (
+        line("rolling ball", FRAME * np.arange(len(speed)), speed, joined=False),
+        line("5/7 g sin θ t", (0.0, 1.0), (0.0, expected), EXPECTED),
+    ))  # fmt: skip
+    name = "rolling ball: acceleration / (5/7 g sin θ)"
+    return [PhysicsCheck(name, float(speed[-1]) / expected, 0.98, 1.02, "1", "1", "I = 2/5 m r²", drawn)]
 
 
 def tower(seconds: float = 10.0, number: int = 10) -> list[PhysicsCheck]:
@@ -299,10 +338,15 @@ def spinning(nudge: float = 0.01, seconds: float = 12.0) -> list[PhysicsCheck]:
     ours, true = _flips(local[:, 1].numpy()), _flips(reference)
     ratio = [x / y for x, y in zip(ours, true, strict=False)]
     name = f"body that turns over, nudge {nudge:g} rad/s"
+    time = FRAME * np.arange(len(reference))
+    drawn = Curve("t [s]", "spin about the middle axis [rad/s]", (
+        line("box", time[::6], local[::6, 1], joined=False),
+        line("Euler's equations, float64", time, reference, EXPECTED),
+    ))  # fmt: skip
     worst = max(ratio, key=lambda r: abs(r - 1)) if len(ours) == len(true) else math.nan
     return [
         PhysicsCheck(f"{name}: worst of {len(true)} instants / reference", worst, 0.98, 1.02, "1", "1",
-                     "Euler's equations, float64"),
+                     "Euler's equations, float64", drawn),
         PhysicsCheck(f"{name}, {seconds:g} s: energy drift", float(energy[-1] / energy[0] - 1), -0.02, 0.02, "1", "0",
                      "first order in dt: explicit gyroscopic torque"),
         PhysicsCheck(f"{name}, {seconds:g} s: angular momentum drift", drift, 0, 0.02, "1", "0", "no torque"),
@@ -341,11 +385,15 @@ def pendulum(length: float = 0.5, angle: float = 1.0) -> list[PhysicsCheck]:
     crossing = (down + swept[down] / (swept[down] - swept[down + 1])) * 2 * dt
     period = float(np.diff(crossing).mean())
     exact = 2 * math.pi * math.sqrt((length + 0.4 * radius**2 / length) / G) / _agm(1.0, math.cos(angle / 2))
-    return [
-        PhysicsCheck(
-            "pendulum, 1 rad: period / closed form", period / exact, 0.99, 1.01, "1", "1", "2π√(L'/g)/AGM(1, cos θ₀/2)"
-        )
-    ]
+    name, source = "pendulum, 1 rad: period / closed form", "2π√(L'/g)/AGM(1, cos θ₀/2)"
+    # Two steps came before the first that was looked at, and every second one was.
+    seen = slice(0, round(2 / (2 * dt)), 25)
+    time = 2 * dt * (np.arange(len(swept)) + 2)[seen]
+    drawn = Curve("t [s]", "angle [rad]", (
+        line("ball on a rod", time, swept[seen], joined=False),
+        line("Jacobi's sn", time, swing_angle(time, angle, G / (length + 0.4 * radius**2 / length)), EXPECTED),
+    ))  # fmt: skip
+    return [PhysicsCheck(name, period / exact, 0.99, 1.01, "1", "1", source, drawn)]
 
 
 def _agm(a: float, b: float) -> float:

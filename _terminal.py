@@ -15,6 +15,8 @@ from typing import Any
 
 PIPED = 200
 """Columns of tables that go into a file or a pipe."""
+WIDEST = 10_000
+"""Columns that no table needs."""
 
 
 @dataclass(frozen=True)
@@ -33,18 +35,37 @@ def as_pairs(data: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def show_table(console: Any, rows: Sequence[dict[str, Any]]) -> None:
-    """Print rows of equal keys; nothing for none."""
+    """Print rows of equal keys: as a table, long texts folded; where its words are too wide for that, row by row."""
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
     if not rows:
         return
-    table = Table()
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in rows[0]:
-        table.add_column(Text(name))
+        table.add_column(Text(name), overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell(v)) for v in row.values()))
-    console.print(table)
+    if console.measure(table, options=console.options.update(width=WIDEST)).minimum <= console.width:
+        console.print(table)
+        return
+    for row in rows:
+        _show_row(console, row)
+
+
+def _show_row(console: Any, row: dict[str, Any]) -> None:
+    """Print one row of a table as a block of lines, a field each."""
+    from rich.table import Table
+    from rich.text import Text
+
+    block = Table.grid(padding=(0, 2))
+    block.add_column(no_wrap=True)
+    block.add_column(overflow="fold")
+    for name, value in row.items():
+        block.add_row(Text(name, style="dim"), Text(cell(value)))
+    console.print(block)
+    console.print()
 
 
 def show_titled(console: Any, tables: Sequence[tuple[str, Sequence[dict[str, Any]]]]) -> None:

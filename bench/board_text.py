@@ -1,4 +1,4 @@
-"""The board for people: its columns, the text of a figure, tables in Markdown and in a terminal."""
+"""The board for people: its columns, the text of a figure, tables in Markdown."""
 
 from __future__ import annotations
 
@@ -32,9 +32,8 @@ HEADINGS = (
 )
 """What the tables for people show, and under which heading."""
 
-WIDE = 250
 LEFT_OUT = ("position_rmse_1", "spread", "trust_horizon", "bytes", "peak_memory_bytes", "seeds")
-"""Columns that a terminal of fewer than WIDE characters is spared; `--json`, the report and Markdown have them all."""
+"""Columns that pages are spared, and that come last in a terminal; `--json` and the report have them all."""
 
 
 def cells(entry: Entry, headings: Sequence[tuple[str, str]] = HEADINGS) -> list[str]:
@@ -163,18 +162,3 @@ NOTE = (
     "accuracy. “Pays after” is the number of rollouts that pay back training data, training and compilation at equal "
     "accuracy."
 )
-
-
-def print_board(entries: Sequence[Entry], console: Any) -> None:
-    """Print the board to a rich console."""
-    from rich.table import Table
-    from rich.text import Text
-
-    shown_here = [h for h in HEADINGS if console.width >= WIDE or h[0] not in LEFT_OUT]
-    for title, part in sections(entries).items():
-        table = Table(title=Text(title), title_justify="left", caption=caption(part) or None, caption_justify="left")
-        for name, heading in shown_here:
-            table.add_column(Text(heading), justify="left" if name in ("model", "kind") else "right")
-        for e in part:
-            table.add_row(*(Text(c) for c in cells(e, shown_here)))
-        console.print(table)

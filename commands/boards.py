@@ -29,7 +29,8 @@ def add_leaderboard(verbs: Any) -> None:
 
 def do_leaderboard(args: argparse.Namespace) -> Answer:
     """Rows, sorted and ranked."""
-    from ..bench.board_text import print_board, write_into
+    from ..bench.board_terminal import print_board
+    from ..bench.board_text import write_into
     from ..bench.leaderboard import board
     from ..contracts import MisuseError
     from ..contracts.nearest import one_of

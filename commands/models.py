@@ -104,7 +104,7 @@ def _record_answer(record: dict[str, Any]) -> Answer:
     """A record, shown as a board and a table of timings; does not hold when a contestant failed."""
 
     def show(console: Any) -> None:
-        from ..bench.board_text import print_board
+        from ..bench.board_terminal import print_board
         from ..bench.leaderboard import board_of
 
         print_board(board_of([record]), console)

@@ -97,7 +97,7 @@ def _finished(folder: Path) -> Answer:
     """What a run or a round left: its board, the time of each stage, failures, the report."""
     from ..bench import leaderboard
     from ..bench import record as records
-    from ..bench.board_text import print_board
+    from ..bench.board_terminal import print_board
     from ..bench.status import status
 
     made = records.read(folder)

@@ -349,11 +349,6 @@ class Pipeline:
         truth = self.stages / f"{stage_name}-{domain.name}-{split}.h5"
         return Unit(traveller(domain), split, self.data[domain.name], self.recipe(domain), self.device, truth)
 
-    def unit(self, domain: Domain, split: str, stage_name: str) -> Unit:
-        """One split of a domain as a worker gets it."""
-        truth = self.stages / f"{stage_name}-{domain.name}-{split}.h5"
-        return Unit(traveller(domain), split, self.data[domain.name], self.recipe(domain), self.device, truth)
-
     def identities(self, domain: Domain, chosen: Sequence[Contestant]) -> list[list[str]]:
         """Who is meant, by name, seed and weights."""
         return [[c.key, self.weights.get(f"{domain.name}/{c.key}", "")] for c in chosen]
@@ -422,30 +417,6 @@ class Pipeline:
         done = stage(self.stages, job.name, inputs, work)
         self.tell(job.title, 1, 1)
         return done, inputs
-
-    # -- films ---------------------------------------------------------------------------------------------------------
-
-    def film(self, workers: Workers) -> None:
-        """Keep films of every split's worst, median and best scene, to be looked at."""
-        started = time.perf_counter()
-        if not self.track.films:
-            return
-        units = [(d, s) for d in self.domains for s in self.track.trajectories if s not in ("train", "valid")]
-        found = workers.together([functools.partial(self.filmed, workers, *unit) for unit in units])
-        for (domain, split), (result, _) in zip(units, found, strict=True):
-            if result["error"] is not None:
-                self.fail("films", domain.name, result["error"], split=split)
-        self.took("films", [inputs for _, inputs in found], started, sum(r["took"] for r, _ in found) / workers.number)
-
-    def filmed(self, workers: Workers, domain: Domain, split: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What was kept of one split, and what that depends on."""
-        everyone, mine = self.contestants[domain.name], (domain.name, split)
-        inputs = self.inputs(domain, split=split, contestants=self.identities(domain, everyone))
-        plan = stored.planned([s for s in self.scores if (s.domain, s.split) == mine], everyone)
-        unit = self.unit(domain, split, "films")
-        result = stored.film_stage(self.stages, inputs, unit, plan, self.out / stored.FOLDER, workers)
-        self.tell(f"films of {domain.name} {split}", 1, 1)
-        return result, inputs
 
     # -- films ---------------------------------------------------------------------------------------------------------
 

@@ -210,8 +210,8 @@ def test_records_stand_newest_first_and_those_without_films_are_left_out(finishe
     for k, name in enumerate(("old", "new", "bare")):
         folder = tmp_path / name
         folder.mkdir()
-        made = f"2026-01-0{k + 1}T00:00:00+00:00"
-        (folder / "record.json").write_text(json.dumps(held | {"created": made, "curves": "gone.parquet"}))
+        created = f"2026-01-0{k + 1}T00:00:00+00:00"
+        (folder / "record.json").write_text(json.dumps(held | {"created": created, "curves": "gone.parquet"}))
         if name != "bare":
             (folder / "films").mkdir()
             for file in (finished / "films").glob("ballistic-test-*"):

@@ -20,7 +20,7 @@ import pytest
 from hedgefox import datasets
 from hedgefox.contracts import Domain, MisuseError, Track
 from hedgefox.contracts.track import smoke
-from hedgefox.datasets import Workers, _cluster, _estimate, _manifest, _plan
+from hedgefox.datasets import Workers, _cluster, _manifest, _plan
 from hedgefox.datasets._disk import Disk
 from hedgefox.datasets._overlap import AHEAD, Abandoned, overlapped
 
@@ -113,7 +113,7 @@ def test_a_failing_taker_ends_the_making() -> None:
 class Threads(Workers):
     """As many tasks under way as workers, ended in whatever order, without a process for each."""
 
-    elsewhere = True  # type: ignore[assignment]
+    elsewhere = True
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -225,7 +225,7 @@ def test_nobody_answers_at_an_address(tmp_path: Path) -> None:
 
 def disk_with(free: int, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage("/")
-    monkeypatch.setattr(_estimate.shutil, "disk_usage", lambda path: usage._replace(free=free))
+    monkeypatch.setattr("hedgefox.datasets._estimate.shutil.disk_usage", lambda path: usage._replace(free=free))
 
 
 def test_an_estimate_is_near_and_writes_nothing(ballistic: Domain, tmp_path: Path) -> None:

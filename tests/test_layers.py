@@ -21,6 +21,7 @@ LAYERS = {
     "datasets": {"contracts", "simulators", "datasets"},
     "surrogates": {"contracts", "datasets", "surrogates"},
     "jepa": {"contracts", "datasets", "surrogates", "jepa"},
+    "environments": {"contracts", "simulators", "surrogates", "environments"},
     "bench": {"contracts", "simulators", "datasets", "surrogates", "jepa", "bench"},
     "commands": {"contracts", "simulators", "datasets", "surrogates", "jepa", "bench", "commands", "_terminal"},
 }

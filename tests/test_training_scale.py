@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import torch
 from hedgefox import surrogates
-from hedgefox.surrogates import _processes, _store
+from hedgefox.surrogates import _processes
 from torch import Tensor
 
-from .trained import run_of
+from .trained import last_weights
 
 SCRIPT = Path(__file__).with_name("trained.py")
 
@@ -58,9 +58,9 @@ def many(model: str, out: Path) -> Any:
 @pytest.mark.parametrize("model", ["particle_gnn", "mesh_gnn", "rigid_gnn", "gns"])
 def test_two_processes_train_a_specialist_as_one_does(model: str, tmp_path: Path) -> None:
     """The same global batch, in scenes of unlike size: within 1 % of what was learned, where half the batch is beyond 10 %."""
-    alone = weights(_store.learn(run_of(model, tmp_path / "alone", steps=12)))
-    half = weights(_store.learn(run_of(model, tmp_path / "half", steps=12, batch_size=2)))
-    untrained = weights(_store.learn(run_of(model, tmp_path / "none", steps=1)))
+    alone = weights(last_weights(model, tmp_path / "alone", steps=12))
+    half = weights(last_weights(model, tmp_path / "half", steps=12, batch_size=2))
+    untrained = weights(last_weights(model, tmp_path / "none", steps=1))
     learned = float((alone - untrained).norm())
     both = weights(many(model, tmp_path / "both"))
     assert float((both - alone).norm()) <= 0.01 * learned

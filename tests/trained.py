@@ -18,6 +18,8 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,13 @@ from hedgefox.surrogates._base import Data, Run
 from hedgefox.tests import particles, sheets, solids
 
 FILMS = {"particle_gnn": particles.film, "mesh_gnn": sheets.film, "rigid_gnn": solids.film}
-OFTEN = {"check_every": 2, "checkpoint_every": 2, "valid_every": 8, "valid_scenes": 2, "valid_frames": 4}
+OFTEN: dict[str, Any] = {
+    "check_every": 2,
+    "checkpoint_every": 2,
+    "valid_every": 8,
+    "valid_scenes": 2,
+    "valid_frames": 4,
+}
 """Many checkpoints, so that most kills land in or between them."""
 
 
@@ -52,14 +60,27 @@ def run_of(model: str, out: Path, steps: int, **more: Any) -> Run:
     return Run(model, held, chosen, 0, out, settings={**settings(model), **more})
 
 
-def checkpoint_often() -> None:
-    fit = _training.fit
+@contextmanager
+def planned(**changes: Any) -> Iterator[None]:
+    """Train by plans that are changed in this way."""
+    fit, modules = _training.fit, (_specialist, gns, jepa)
 
-    def often(model: Any, run: Run, plan: _training.Plan) -> None:
-        fit(model, run, dataclasses.replace(plan, **OFTEN))
+    def changed(model: Any, run: Run, plan: _training.Plan) -> None:
+        fit(model, run, dataclasses.replace(plan, **changes))
 
-    for module in (_specialist, gns, jepa):
-        module.fit = often  # type: ignore[attr-defined]
+    for module in modules:
+        module.fit = changed  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.fit = fit  # type: ignore[attr-defined]
+
+
+def last_weights(model: str, out: Path, steps: int, **more: Any) -> Any:
+    """A trained model with the weights of its last step, whatever its rollouts were worth."""
+    with planned(judged=False):
+        return _store.learn(run_of(model, out, steps, **more))
 
 
 def fork(run: Run) -> int:
@@ -86,7 +107,6 @@ def digest(out: Path) -> dict[str, object]:
 
 
 def kill(model: str, out: Path, kills: int, seed: int) -> dict[str, object]:
-    checkpoint_often()
     rng, landed, run = random.Random(seed), 0, run_of(model, out, steps=16)
     complete: list[dict[str, object]] = []
     start = time.perf_counter()
@@ -112,7 +132,7 @@ def kill(model: str, out: Path, kills: int, seed: int) -> dict[str, object]:
 
 def many(model: str, out: Path) -> None:
     with _processes.together(torch.device("cpu")):
-        _store.learn(run_of(model, out, steps=12))
+        last_weights(model, out, steps=12)
 
 
 def main() -> None:
@@ -121,7 +141,8 @@ def main() -> None:
     if how == "many":
         many(model, out)
         return
-    print(json.dumps(kill(model, out, int(sys.argv[4]), int(sys.argv[5]))))
+    with planned(**OFTEN):
+        print(json.dumps(kill(model, out, int(sys.argv[4]), int(sys.argv[5]))))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ._terminal import PIPED, Answer, interruptible, print_answer, print_json, said, stdout_kept_clean
-from .commands import about, boards, data, look, models, runs
+from .commands import about, boards, data, layouts, look, models, runs
 from .commands._arguments import MISUSE, Misuse, Parser
 from .commands._progress import progress
 
@@ -46,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
         about.add_doctor,
         data.add_generate,
         data.add_verify,
+        layouts.add_inspect,
         models.add_train,
         models.add_score,
         models.add_speed,

@@ -163,14 +163,31 @@ def data_config(folder: Path) -> dict[str, Any]:
         ) from error
 
 
+def track_of_data(folder: Path) -> str:
+    """The track that data were made for; of data in another layout the one that sets sizes and steps by default.
+
+    Of a folder of several data sets that of the first. Raises MisuseError for what is no data set.
+    """
+    from ..datasets.foreign import recognised
+    from .suites.score import TRACK
+
+    if recognised(folder) is not None:
+        return TRACK
+    track: str = data_config(next(iter(_data_sets(folder).values())))["track"]
+    return track
+
+
 def training_data(model: str, folder: Path, domain: str | None = None) -> dict[str, Path]:
-    """What a model is to be trained on, by domain: a data set, or those in a folder of several, of which `domain` picks one.
+    """What a model is to be trained on, by domain: a data set, or those in a folder of several, of which `domain` picks one;
+    or a set in another layout.
 
     Raises MisuseError when there is none, and when there are several for a model that learns one domain at a time.
     """
     from .. import surrogates
+    from ..datasets.foreign import recognised
 
-    found = _data_sets(folder)
+    other = recognised(folder)
+    found = _data_sets(folder) if other is None else {other.domain: folder}
     if domain is not None and domain not in found:
         raise MisuseError(f"the data are of {_listed(found)}; --domain says {domain!r}")
     chosen = found if domain is None else {domain: found[domain]}

@@ -6,7 +6,8 @@ import argparse
 from typing import Any
 
 from .._terminal import Answer, as_pairs, show_lines, show_table
-from ._arguments import device, folder, seed, verb
+from ..contracts.errors import MisuseError
+from ._arguments import count, device, folder, seed, verb
 
 
 def add_train(verbs: Any) -> None:
@@ -21,11 +22,12 @@ def add_train(verbs: Any) -> None:
     )
     made.add_argument("model", metavar="MODEL")
     made.add_argument("--domain", metavar="D", help="which of several in DIR; default: all of them")
-    made.add_argument("--track", required=True, metavar="T")
-    made.add_argument("--seed", type=seed, default=0, metavar="S")
-    folder(
-        made, "--data", "the folder DIR/DOMAIN that generate wrote, or DIR for a model that learns all domains at once"
+    made.add_argument(
+        "--track", metavar="T", help="sets size and steps; default: that of the data, quick for other layouts"
     )
+    made.add_argument("--seed", type=seed, default=0, metavar="S")
+    what = "the folder DIR/DOMAIN that generate wrote, DIR for a model that learns all domains at once, or a set in another layout"
+    folder(made, "--data", what)
     folder(made, "--out", "weights, log and card go here")
     device(made)
 
@@ -33,14 +35,15 @@ def add_train(verbs: Any) -> None:
 def do_train(args: argparse.Namespace) -> Answer:
     """Train and save."""
     from ..bench.environment import require_device
-    from ..bench.verbs import training_data
+    from ..bench.verbs import track_of_data, training_data
     from ..contracts import track
     from ..surrogates import train
 
     data = training_data(args.model, args.data, args.domain)
+    named = args.track or track_of_data(args.data)
     device = require_device(args.device)
     model = train(
-        args.model, data, track(args.track), seed=args.seed, out=args.out, device=device,
+        args.model, data, track(named), seed=args.seed, out=args.out, device=device,
         progress=lambda done, total, *_: args.tell(f"train {args.model}", done, total),
     )  # fmt: skip
     card = model.card.to_dict()
@@ -57,11 +60,18 @@ def add_score(verbs: Any) -> None:
         metavar="MODEL|WEIGHTS|FILE",
         help="a name, 'reference', a rung, a folder of weights or of predictions, or a Python file of your own",
     )
-    folder(made, "--data", "the folder DIR/DOMAIN that generate wrote")
-    folder(made, "--out", "record.json and curves.parquet go here")
-    made.add_argument("--track", metavar="T", help="default: that of the data")
+    folder(
+        made, "--data", "the folder DIR/DOMAIN that generate wrote, or a set in another layout (see docs/foreign.md)"
+    )
+    folder(made, "--out", "record.json and curves.parquet go here; of a set in another layout scores.json")
+    made.add_argument("--track", metavar="T", help="default: that of the data; quick for other layouts")
     made.add_argument(
         "--split", action="append", metavar="SPLIT", help="may be repeated; default: test and out of distribution"
+    )
+    other = "of a set in another layout: "
+    made.add_argument("--limit", type=count, metavar="N", help=other + "score the first N rollouts alone")
+    made.add_argument(
+        "--stride", type=count, metavar="N", help=other + "look at energy and Sinkhorn every N frames (default: 1)"
     )
     device(made)
 
@@ -69,12 +79,42 @@ def add_score(verbs: Any) -> None:
 def do_score(args: argparse.Namespace) -> Answer:
     """Score and show the board of just these models."""
     from ..bench.verbs import score
+    from ..datasets.foreign import recognised
 
+    if recognised(args.data) is not None:
+        return _score_foreign(args)
+    if args.limit is not None or args.stride is not None:
+        raise MisuseError(f"{args.data} is in hedgefox's own layout; --limit and --stride are for sets in others")
     record = score(
         args.models, args.data, args.out, track=args.track, splits=args.split, device=args.device,
         progress=lambda done, total: args.tell("score", done, total),
     )  # fmt: skip
     return _record_answer(record)
+
+
+def _score_foreign(args: argparse.Namespace) -> Answer:
+    """Score under the definitions of another suite."""
+    from ..bench.suites.score import score
+
+    if args.split is not None and len(args.split) > 1:
+        raise MisuseError(f"{args.data} is scored on one split at a time; {len(args.split)} were given with --split")
+    found = score(
+        args.models, args.data, args.out, split=(args.split or ["test"])[0], track=args.track, limit=args.limit,
+        stride=args.stride or 1, device=args.device, progress=lambda done, total: args.tell("score", done, total),
+    )  # fmt: skip
+    suite, data = found["suite"], found["data"]
+    rows = [
+        {"": name, **{r["model"]: r["metrics"].get(name) for r in found["rows"]}}
+        for name in found["rows"][0]["metrics"]
+    ]
+    rows += [{"": name, **{r["model"]: r[name] for r in found["rows"]}} for name in ("rollouts", "diverged")]
+    notes = [f"{data['name']}, {found['split']}: definitions of {suite['name']} {suite['version']}", *data["notes"]]
+
+    def show(console: Any) -> None:
+        show_table(console, rows)
+        show_lines(console, *notes)
+
+    return Answer(found, show)
 
 
 def add_speed(verbs: Any) -> None:

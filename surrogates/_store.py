@@ -16,6 +16,7 @@ from .. import datasets
 from ..contracts import MisuseError, ModelCard, Track, registry
 from ..contracts.card import knows
 from ..contracts.strict_json import read_object
+from ..datasets import foreign
 from . import _processes
 from ._base import Data, Run, Setting, Surrogate, Variant, joined, manifest_of
 from ._files import require_tensors, write, write_json
@@ -24,6 +25,8 @@ FORMAT = 1
 SCOPES = ("each", "all")
 MOST_SETTING = 4096
 """Of a setting that comes from a file, or of its length: no layer of ours is wider, and no network deeper."""
+FOREIGN_VALID = 16
+"""Pieces of a foreign set's split `valid` that trainings judge by; of hedgefox's own sets all are read."""
 WEIGHTS, DESCRIPTION, JOB = "weights.safetensors", "model.json", "job.json"
 
 
@@ -143,7 +146,7 @@ def train(
     """See the package."""
     if not hasattr(_fitting(name, joined(data)), "train"):
         raise MisuseError(f"{name} has nothing to learn; create it instead")
-    manifests = {domain: datasets.manifest_hash(folder) for domain, folder in data.items()}
+    manifests = {domain: _manifest(folder) for domain, folder in data.items()}
     job = {
         "model": name,
         "domain": joined(data),
@@ -164,8 +167,17 @@ def train(
         return learn(Run(name, held, track, seed, out, torch.device(device), progress))
 
 
+def _manifest(folder: Path) -> str:
+    """The hash of what one data set holds, in hedgefox's layout or in another."""
+    found = foreign.recognised(folder)
+    return datasets.manifest_hash(folder) if found is None else found.manifest
+
+
 def _data(folder: Path, manifest: str, device: str | torch.device) -> Data:
     """What a training reads of one data set."""
+    found = foreign.recognised(folder)
+    if found is not None:
+        return Data(found.load("train", device), found.load("valid", device, most=FOREIGN_VALID), manifest)
     return Data(datasets.load(folder, "train", device), datasets.load(folder, "valid", device), manifest)
 
 

@@ -198,7 +198,8 @@ def test_a_dam_break_falls_and_reverse_poiseuille_says_what_is_left_out(tmp_path
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "dim": ({"dim": 4}, "'dim' is 4; a whole number from 2 to 3"),
     "bounds": ({"bounds": [[0, 1], [1, 0]]}, "'bounds'.*pairs"),
-    "dt": ({"dt": float("nan")}, "'dt' is nan; a finite number"),
+    "dt": ({"dt": True}, "'dt' is True; a finite number"),
+    "nan": ({"dt": float("nan")}, "NaN is no number of JSON"),
     "write_every": ({"write_every": 0}, "'write_every' is 0"),
     "periodic": ({"periodic_boundary_conditions": "yes"}, "truth values"),
 }

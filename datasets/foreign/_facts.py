@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...contracts import MisuseError
+from ...contracts.strict_json import read_object
 
 MAX_BYTES = 16 << 20
 """Of a file that describes data; those published have a few kilobytes."""
@@ -25,17 +25,7 @@ class Facts:
     @staticmethod
     def read(path: Path) -> Facts:
         """The object in a file; raises MisuseError when it cannot be read or is none."""
-        try:
-            if path.stat().st_size > MAX_BYTES:
-                raise MisuseError(f"{path} has {path.stat().st_size} bytes; a description has at most {MAX_BYTES}")
-            entries = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise MisuseError(f"{path} cannot be read: {error.strerror or error}") from error
-        except (ValueError, RecursionError) as error:
-            raise MisuseError(f"{path} is not JSON: {error}") from error
-        if not isinstance(entries, dict):
-            raise MisuseError(f"{path} holds a {type(entries).__name__}; a JSON object is right")
-        return Facts(path, entries)
+        return Facts(path, read_object(path, MAX_BYTES))
 
     def __contains__(self, name: str) -> bool:
         return name in self.entries

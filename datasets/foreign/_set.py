@@ -83,7 +83,8 @@ class ForeignSet(ABC):
         if film.n_frames < length or length <= self.past:
             raise MisuseError(f"{where} has {film.n_frames} frames; {self.past} and at least one more are needed")
         for start in range(0, film.n_frames - length + 1, length):
-            piece = film.frames(start, start + length)
+            # A window, so that the script ends with the piece too, and pieces stack.
+            piece = film.window(torch.tensor([0]), torch.tensor([start]), length)
             yield _without_memory(piece) if self.moves else piece
 
     def load(self, split: str, device: str | torch.device = "cpu", most: int | None = None) -> Trajectory:

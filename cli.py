@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
         boards.add_compare,
         boards.add_report,
         look.add_play,
+        draw.add_pictures,
         boards.add_explain,
         boards.add_claims,
         data.add_validate,

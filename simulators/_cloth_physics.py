@@ -150,7 +150,7 @@ def _stretched(cells: int, settings: ClothSettings) -> tuple[Tensor, Tensor]:
     found = settle(scene, x, 60, settings, keep=0.5)
     below, row = torch.unique(0.4 - scene.rest_position[:, 1].double(), return_inverse=True)
     sunk = scene.rest_position[:, 1].double() - found[:, 2]
-    return below, torch.zeros_like(below).index_reduce(0, row, sunk, "mean", include_self=False)
+    return below, torch.zeros_like(below).index_add(0, row, sunk) / torch.bincount(row)
 
 
 def _tip_stretch(cells: int, settings: ClothSettings) -> float:

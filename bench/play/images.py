@@ -52,12 +52,18 @@ def png(data: Mapping[str, Any], path: str | Path, frame: int) -> Path:
     return path
 
 
-def gif(data: Mapping[str, Any], path: str | Path) -> Path:
-    """All frames as a GIF that loops, at half the speed of time or slower."""
-    path = _room(path)
-    first, *rest = (image.convert("P", palette=Image.Palette.ADAPTIVE, colors=128) for image in _images(data))
-    shown_for = max(20, round(1000 * SLOWDOWN * data["interval"] / 10) * 10)
-    first.save(path, format="GIF", save_all=True, append_images=rest, duration=shown_for, loop=0)
+def gif(
+    data: Mapping[str, Any], path: str | Path, *, every: int = 1, panel: float = PANEL_INCHES, colours: int = 128
+) -> Path:
+    """The frames, or one of `every`, as a GIF that loops, at half the speed of time or slower.
+
+    `panel` is a panel's width in hundreds of pixels; a smaller one with fewer `colours` makes a smaller file.
+    """
+    path, held = _room(path), pictured(data)
+    images = (_image(held, frame, panel) for frame in range(0, data["frames"], every))
+    first, *rest = (image.convert("P", palette=Image.Palette.ADAPTIVE, colors=colours) for image in images)
+    shown_for = max(20, round(1000 * SLOWDOWN * every * data["interval"] / 10) * 10)
+    first.save(path, format="GIF", save_all=True, append_images=rest, duration=shown_for, loop=0, optimize=True)
     return path
 
 
@@ -147,7 +153,7 @@ def _shortest(difference: Array, data: Mapping[str, Any]) -> Array:
     return difference - np.where(period > 0, np.round(difference / safe) * safe, 0.0)
 
 
-def _image(held: Pictured, frame: int) -> Image.Image:
+def _image(held: Pictured, frame: int, panel: float = PANEL_INCHES) -> Image.Image:
     """One frame of all films, on white."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -157,7 +163,7 @@ def _image(held: Pictured, frame: int) -> Image.Image:
     rows = -(-n // columns)
     low, high = _extent(held)
     ratio = float(np.clip((high[1] - low[1]) / (high[0] - low[0]), 0.5, 1.2))
-    width, height = (_even(s) for s in (columns * PANEL_INCHES, rows * (PANEL_INCHES * ratio + 0.35) + 0.3))
+    width, height = (_even(s) for s in (columns * panel, rows * (panel * ratio + 0.35) + 0.3))
     figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
     canvas: Any = FigureCanvasAgg(figure)
     for k in range(n):

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...contracts import Domain, MisuseError, Model, Recipe, registry
+from ...contracts import Domain, MisuseError, Model, Recipe, Trajectory, registry
 from ...contracts.nearest import one_of
 from .. import record
 from ..contestants import resolve
 from ..score import answer_of, prepare
+from .again import made_again
 from .film import Shown
 from .pick import RULES, pick, reason, scene_errors, standouts
 
@@ -50,7 +51,7 @@ def of_run(
     names = list(models) or default_models(held, domain, split)
     made = [_model(folder, held, kind, recipe, name, device) for name in names]
     number, why = _scene(folder, domain, split, names[0], scene)
-    case = prepare(kind, split, _film(folder, domain, split, number, device), recipe, device=device)
+    case = prepare(kind, split, _film(folder, held, kind, recipe, split, number, device), recipe, device=device)
     shown = [Shown(case.domain.reference(recipe, device).card.name, "truth", case.truth)]
     shown += [Shown(name, model.card.kind, answer_of(case, model)) for name, model in zip(names, made, strict=True)]
     return Choice(shown, number, recipe.past, why)
@@ -108,10 +109,15 @@ def _scene(folder: Path, domain: str, split: str, model: str, scene: str) -> tup
     return number, reason(errors, number, scene, split, model)
 
 
-def _film(folder: Path, domain: str, split: str, scene: int, device: str) -> Any:
+def _film(
+    folder: Path, held: Mapping[str, Any], domain: Domain, recipe: Recipe, split: str, scene: int, device: str
+) -> Trajectory:
+    """One scene of the run's data, made again where they are not beside it."""
     from ...datasets import load
 
-    film = load(folder / "data" / domain, split)
+    if not (folder / "data" / domain.name).exists():
+        return made_again(held, domain, recipe, split, scene, device)
+    film = load(folder / "data" / domain.name, split)
     if scene >= film.scene.n_scenes:
-        raise MisuseError(f"{split} of {domain} has no scene {scene}; it has 0 to {film.scene.n_scenes - 1}")
+        raise MisuseError(f"{split} of {domain.name} has no scene {scene}; it has 0 to {film.scene.n_scenes - 1}")
     return film.select([scene]).to(device)

@@ -54,7 +54,7 @@ def front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 def _chart(at: Place, said: str, group: Mapping[str, Entry], held: Mapping[str, Look]) -> Chart | None:
     metric, frame = METRICS[said]
-    points = {m: p for m, e in group.items() if (p := _point(e, metric, frame)) is not None}
+    points = {m: p for m, e in group.items() if (p := point(e, metric, frame)) is not None}
     if not points:
         return None
     rungs = [points[m] for m, e in group.items() if m in points and e.row["kind"] == "ladder"]
@@ -69,7 +69,7 @@ def _chart(at: Place, said: str, group: Mapping[str, Entry], held: Mapping[str, 
     return Chart(at[1], {"track": at[0], "error": said}, data, layout, f"{said} against latency in {at[1]}")
 
 
-def _point(entry: Entry, metric: str, frame: str) -> tuple[float, float] | None:
+def point(entry: Entry, metric: str, frame: str) -> tuple[float, float] | None:
     """Time [ms] and error; the reference stands at its floor, which is its own error."""
     time, found = positive(entry.row["latency_ms"]), error_of(entry, metric, frame)
     if entry.row["kind"] == "reference":

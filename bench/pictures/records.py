@@ -1,0 +1,226 @@
+"""The board drawn: error against time with the simulator's ladder, and error over frames, a panel a domain, from records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...contracts import MisuseError
+from .. import curves
+from ..leaderboard import Entry, board_of, error
+from ..pool import read_pooled
+from ..report.charts.cost import error_of, front, point
+from ..report.charts.over_time import band
+from ..report.headline import main_track
+from ..report.look import LEARNED, Look, looks
+from . import style
+
+METRIC, FRAME = "observable_error", "mean"
+"""What equal accuracy is judged by."""
+SYMBOLS = {"reference": "*", "ladder": "D", "baseline": "X", "specialist": "o", "generalist": "s", "hybrid": "^"}
+DASHES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
+PANEL = 3.9
+SHOWN_BASELINES = ("linear", "persistence")
+
+
+@dataclass(frozen=True)
+class Board:
+    """What is drawn of a track: its pooled record, its rows on the split `test`, and how each contestant looks."""
+
+    track: str
+    record: Mapping[str, Any]
+    entries: Sequence[Entry]
+    looks: Mapping[str, Look]
+
+    @property
+    def domains(self) -> list[str]:
+        """Kinds of physics, in the record's order."""
+        return [d["name"] for d in self.record["domains"]]
+
+    def of(self, domain: str) -> dict[str, Entry]:
+        """Rows of a domain by contestant."""
+        return {e.row["model"]: e for e in self.entries if e.row["domain"] == domain}
+
+
+def read(folder: Path, track: str | None = None) -> Board:
+    """The newest record of a track (default: the report's first) under a folder; raises MisuseError when there is none."""
+    held = read_pooled(folder)
+    name = track or main_track(held)
+    mine = [r for r in held if r["track"]["name"] == name]
+    if not mine:
+        raise MisuseError(
+            f"{folder} has no record of track {name!r}; it has {', '.join({r['track']['name']: 0 for r in held})}"
+        )
+    newest = mine[-1]
+    entries = board_of(held)
+    rows = [e for e in entries if e.row["track"] == name and e.row["split"] == "test" and e.made == newest["created"]]
+    return Board(name, newest, rows, looks(entries))
+
+
+# -- error against time ------------------------------------------------------------------------------------------------
+
+
+def cost(board: Board, path: Path) -> Path:
+    """Error against the time of a rollout: contestants, the simulator's settings, and the front that these make."""
+    with style.card(PANEL * len(board.domains), 4.4) as figure:
+        panels = figure.subplots(1, len(board.domains), squeeze=False)[0]
+        for axes, domain in zip(panels, board.domains, strict=True):
+            _cost_panel(axes, board, domain)
+        panels[0].set_ylabel("observable error, mean over the horizon")
+        _legend(figure, panels)
+        return style.save(figure, path)
+
+
+def _cost_panel(axes: Any, board: Board, domain: str) -> None:
+    rows = {m: e for m, e in board.of(domain).items() if e.speed is not None}
+    points = {m: p for m, e in rows.items() if (p := point(e, METRIC, FRAME)) is not None}
+    rungs = front([points[m] for m, e in rows.items() if m in points and e.row["kind"] == "ladder"])
+    axes.set(title=domain, xscale="log", yscale="log", xlabel="one rollout [ms]")
+    for model, at in sorted(points.items(), key=lambda kv: rows[kv[0]].row["kind"] in LEARNED):
+        kind = rows[model].row["kind"]
+        _mark(axes, board.looks[model], at, _name(model, kind), error_of(rows[model], METRIC, FRAME))
+        if kind in ("ladder", "reference"):
+            _tag(axes, model, at, style.MUTED)
+    _front(axes, rungs)
+    _ticks(axes)
+
+
+def _mark(axes: Any, look: Look, at: tuple[float, float], name: str, held: Mapping[str, Any] | None) -> None:
+    hue, symbol = style.colour(look.colour), SYMBOLS[look.kind]
+    open_ = look.symbol.endswith("-open")
+    spread = None
+    if held is not None and held.get("low") is not None and look.kind in LEARNED:
+        spread = [[max(at[1] - held["low"], 0)], [max(held["high"] - at[1], 0)]]
+    axes.errorbar([at[0]], [at[1]], yerr=spread, fmt=symbol, color=hue, label=name, zorder=4, elinewidth=1.2,
+                  markersize={"*": 12, "D": 5.5}.get(symbol, 7.5), markerfacecolor="white" if open_ else hue)  # fmt: skip
+
+
+def _tag(axes: Any, text: str, at: tuple[float, float], hue: str) -> None:
+    axes.annotate(text, at, xytext=(-6, -3), textcoords="offset points", fontsize=6.5, color=hue, ha="right", va="top")
+
+
+def _front(axes: Any, rungs: Sequence[tuple[float, float]]) -> None:
+    """The simulator's front as a line, and what lies beyond it shaded: there one setting is both faster and better."""
+    if not rungs:
+        return
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    xs, ys = [p[0] for p in rungs], [p[1] for p in rungs]
+    axes.plot(xs, ys, color=style.LADDER, linewidth=1.4, zorder=2)
+    beyond = {"color": style.LADDER, "alpha": 0.14, "linewidth": 0, "zorder": 0}
+    said = "a simulator setting is both faster and better"
+    axes.fill_between([*xs, 10 * right], [*ys, ys[-1]], 10 * high, step="post", label=said, **beyond)
+    axes.set(xlim=(left, right), ylim=(low, high))
+
+
+def _ticks(axes: Any) -> None:
+    """Plain numbers on logarithmic axes."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=12))
+        axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+        axis.set_minor_formatter(NullFormatter())
+
+
+def _name(model: str, kind: str) -> str:
+    """Names in the legend; of the ladder and the reference, what they are in every domain."""
+    return {"ladder": "simulator, cheaper settings", "reference": "reference simulator, at its own error"}.get(
+        kind, model
+    )
+
+
+def _legend(figure: Any, panels: Sequence[Any]) -> None:
+    """One legend for all panels, below them: the simulator first, then who learned, by name."""
+    found: dict[str, Any] = {}
+    for axes in panels:
+        for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(name, handle)
+    figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=min(5, len(found)), columnspacing=1.4)
+
+
+# -- error over frames -------------------------------------------------------------------------------------------------
+
+
+def over_time(board: Board, path: Path) -> Path:
+    """Position RMSE frame by frame: who learned with bands from quartile to quartile, baselines and the ladder's ends as lines."""
+    with style.card(PANEL * len(board.domains), 4.4) as figure:
+        panels = figure.subplots(1, len(board.domains), squeeze=False)[0]
+        for axes, domain in zip(panels, board.domains, strict=True):
+            _over_time_panel(axes, board, domain)
+        panels[0].set_ylabel("position RMSE [m]")
+        _legend(figure, panels)
+        return style.save(figure, path)
+
+
+def _over_time_panel(axes: Any, board: Board, domain: str) -> None:
+    rows, about = board.of(domain), next(d for d in board.record["domains"] if d["name"] == domain)
+    held = _curves(board, domain)
+    axes.set(title=domain, yscale="log", xlabel="predicted frame")
+    for model, banded in drawn(rows).items():
+        if model in held:
+            _over_time_line(axes, board.looks[model], _name_over_time(model, rows), held[model], banded)
+    axes.axhline(
+        about["trust_threshold"], color=style.INK, linewidth=0.9, linestyle=(0, (6, 4)), zorder=1, label="trusted below"
+    )
+    floors = {} if about.get("floor") is None else about["floor"]["values"]
+    values = next((v for m, v in floors.items() if m.startswith("position_rmse@")), {})
+    stars = {int(k): v["value"] for k, v in values.items() if k.isdecimal() and v}
+    axes.plot(
+        list(stars),
+        list(stars.values()),
+        "*",
+        color=style.INK,
+        markersize=8,
+        label="the reference's own error",
+        zorder=5,
+    )
+    axes.set_ylim(bottom=max(axes.get_ylim()[0], 1e-5))
+    _ticks_y(axes)
+
+
+def drawn(rows: Mapping[str, Entry]) -> dict[str, bool]:
+    """Who is drawn, and with a band or without: the best two of each learned kind, two baselines, both ends of the timed ladder."""
+    best: list[str] = []
+    for kind in LEARNED:
+        mine = sorted((e for e in rows.values() if e.row["kind"] == kind), key=lambda e: error(e.row, e.floor))
+        best += [e.row["model"] for e in mine[:2]]
+    rungs = [m for m, e in rows.items() if e.row["kind"] == "ladder" and e.speed is not None]
+    rungs.sort(key=lambda m: error(rows[m].row, rows[m].floor))
+    lines = [*(m for m in SHOWN_BASELINES if m in rows), *rungs[:1], *rungs[1:][-1:]]
+    return dict.fromkeys(best, True) | dict.fromkeys(lines, False)
+
+
+def _name_over_time(model: str, rows: Mapping[str, Entry]) -> str:
+    return "simulator, finest and coarsest timed setting" if rows[model].row["kind"] == "ladder" else model
+
+
+def _over_time_line(axes: Any, look: Look, name: str, seeds: Sequence[np.ndarray], banded: bool) -> None:
+    mean, low, high = (np.array([np.nan if v is None else v for v in part]) for part in band(seeds))
+    frames, hue = np.arange(1, len(mean) + 1), style.colour(look.colour)
+    dash = {"baseline": ":" if "linear" in name else "-."}.get(look.kind, DASHES[look.dash] if banded else "-")
+    axes.plot(frames, mean, color=hue, linestyle=dash, linewidth=2.0 if banded else 1.3, label=name, zorder=3)
+    if banded:
+        axes.fill_between(frames, low, high, color=hue, alpha=0.13, linewidth=0, zorder=2)
+
+
+def _curves(board: Board, domain: str) -> dict[str, list[np.ndarray]]:
+    """Position RMSE (T, B) on the split `test` by contestant, of all training seeds of the record."""
+    found: dict[str, dict[Any, np.ndarray]] = {}
+    for folder in board.record["folders"]:
+        for score in curves.read(Path(folder) / board.record["curves"], domain=domain, split="test"):
+            for metric, curve in score.curves.items():
+                if metric.startswith("position_rmse@"):
+                    found.setdefault(score.model, {})[score.seed] = curve
+    return {model: list(seeds.values()) for model, seeds in found.items()}
+
+
+def _ticks_y(axes: Any) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=12))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ._terminal import PIPED, Answer, interruptible, print_answer, print_json, said, stdout_kept_clean
-from .commands import about, boards, data, layouts, look, models, runs
+from .commands import about, boards, data, draw, layouts, look, models, runs
 from .commands._arguments import MISUSE, Misuse, Parser
 from .commands._progress import progress
 

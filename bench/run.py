@@ -52,12 +52,14 @@ def run(
     progress: Progress | None = None,
     *,
     seeds: Sequence[int] | None = None,
+    only: Sequence[str] | None = None,
     timed: bool = True,
 ) -> Path:
     """Run a track from nothing to a report in `out`; returns that folder. `domains` defaults to all there are.
 
-    `seeds` replaces the track's training seeds. Not `timed`, a run measures accuracy alone, so that other work may go on beside it;
-    a board takes timings from another record of the track.
+    `seeds` replaces the track's training seeds, `only` the learned models and baselines that compete: what it asks of a model is
+    the same, so that its record is ranked with other records of the track. Not `timed`, a run measures accuracy alone, so that
+    other work may go on beside it; a board takes timings from another record of the track.
 
     Leaves data/, weights/, stages/, films/, record.json, curves.parquet and report/. Raises MisuseError for an unknown track,
     domain or device, for a model of the track's that does not exist, for no or a repeated seed, and when the folder holds another
@@ -66,6 +68,8 @@ def run(
     chosen = track_named(track) if isinstance(track, str) else track
     if seeds is not None:
         chosen = dataclasses.replace(chosen, training_seeds=_distinct(seeds))
+    if only is not None:
+        chosen = dataclasses.replace(chosen, only=tuple(dict.fromkeys(only)))
     environment.require_device(device)
     kinds = [registry.domain(d) for d in (registry.names("simulators") if domains is None else domains)]
     if not kinds:

@@ -24,6 +24,8 @@ def add_run(verbs: Any) -> None:
     made.add_argument(
         "--seed", action="append", type=seed, metavar="S", help="training seed, may be repeated; default: the track's"
     )
+    what = "learned model or baseline that competes, may be repeated; default: the track's. Ranked with other records of the track"
+    made.add_argument("--only", action="append", metavar="M", help=what)
     made.add_argument("--no-speed", action="store_true", help="measure accuracy alone; other work may go on beside it")
     device(made)
 
@@ -35,7 +37,7 @@ def do_run(args: argparse.Namespace) -> Answer:
     with told_where_it_stands(args):
         folder = run(
             args.track, args.out, domains=args.domain, device=args.device, progress=args.tell,
-            seeds=args.seed, timed=not args.no_speed,
+            seeds=args.seed, only=args.only, timed=not args.no_speed,
         )  # fmt: skip
     return _finished(folder)
 

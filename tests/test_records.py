@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from hedgefox import cli
-from hedgefox.bench import board_text, compare, curves, environment, leaderboard
+from hedgefox.bench import alike, board_text, compare, curves, environment, leaderboard
 from hedgefox.bench import record as records
 from hedgefox.bench import run as run_module
 from hedgefox.bench import score as scoring
@@ -353,6 +353,17 @@ def test_a_run_of_other_seeds_without_timing(tmp_path: Path, ballistic: Domain, 
     assert {c["seed"] for c in made["contestants"] if c["card"]["training_data"]} == {3}
     assert made["track"]["training_seeds"] == [3]
     assert made["speed"] == []
+
+
+def test_a_run_of_some_models_is_ranked_with_the_track(
+    finished: Path, tmp_path: Path, ballistic: Domain, tiny: Track
+) -> None:
+    made = records.read(run(tiny, tmp_path, [ballistic], only=["persistence"], timed=False))
+    solvers = ("reference", "ladder")
+    assert [c["card"]["name"] for c in made["contestants"] if c["card"]["kind"] not in solvers] == ["persistence"]
+    assert alike.comparable(made, "ballistic") == alike.comparable(records.read(finished), "ballistic")
+    with pytest.raises(MisuseError, match="nonsense"):
+        run(tiny, tmp_path / "other", [ballistic], only=["nonsense"])
 
 
 def test_misuse_of_run_writes_nothing(tmp_path: Path, ballistic: Domain) -> None:

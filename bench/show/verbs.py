@@ -163,9 +163,11 @@ def run(
     progress: Callable[[str, int, int], None] | None = None,
     *,
     seeds: Sequence[int] | None = None,
+    only: Sequence[str] | None = None,
     timed: bool = True,
 ) -> Results:
-    """Run a track from nothing to a report in `out`; resumable. `domains` defaults to all, `seeds` to the track's.
+    """Run a track from nothing to a report in `out`; resumable. `domains` defaults to all, `seeds` to the track's, `only` (the
+    learned models and baselines that compete) to all of the track's.
 
     Not `timed`, it measures accuracy alone. Leaves data/, weights/, stages/, record.json, curves.parquet and report/ in `out`.
 
@@ -174,7 +176,7 @@ def run(
     from .. import record as records
     from ..run import run as ran
 
-    folder = ran(track, Path(out), domains, device, progress, seeds=seeds, timed=timed)
+    folder = ran(track, Path(out), domains, device, progress, seeds=seeds, only=only, timed=timed)
     return Results(({**records.read(folder), "folders": [str(folder)]},), folder)
 
 

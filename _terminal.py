@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 PIPED = 200
 """Columns of tables that go into a file or a pipe."""
@@ -27,6 +27,14 @@ class Answer:
     show: Callable[[Any], None]
     """Called with a rich console on stdout."""
     holds: bool = True
+
+
+def console_on(stream: TextIO) -> Any:
+    """A rich console as wide as the terminal, or as COLUMNS says; PIPED where there is neither."""
+    from rich.console import Console
+
+    fixed = not stream.isatty() and not os.environ.get("COLUMNS", "").isdigit()
+    return Console(file=stream, width=PIPED if fixed else None)
 
 
 def as_pairs(data: dict[str, Any]) -> list[dict[str, Any]]:
@@ -170,9 +178,7 @@ def print_answer(answer: Answer, as_json: bool) -> None:
     if as_json:
         print_json(answer.data)
         return
-    from rich.console import Console
-
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPED)
+    console = console_on(sys.stdout)
     # Written in one piece and not by rich, which turns a closed pipe into exit code 1.
     with console.capture() as text:
         answer.show(console)

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from ._terminal import PIPED, Answer, interruptible, print_answer, print_json, said, stdout_kept_clean
+from ._terminal import Answer, console_on, interruptible, print_answer, print_json, said, stdout_kept_clean
 from .commands import about, boards, data, draw, layouts, look, models, runs
 from .commands._arguments import MISUSE, Misuse, Parser
 from .commands._progress import progress
@@ -118,9 +118,7 @@ def _carry_out(args: argparse.Namespace, words: list[str]) -> int:
 
 def _failed(args: argparse.Namespace, kind: str, text: str, code: int, words: Sequence[str]) -> int:
     if args.last_words is not None:
-        from rich.console import Console
-
-        args.last_words(Console(stderr=True, width=None if sys.stderr.isatty() else PIPED))
+        args.last_words(console_on(sys.stderr))
     return _ended(kind, text, code, words, args.beside)
 
 

@@ -62,6 +62,14 @@ class Watch:
     def __enter__(self) -> Watch:
         run = self.pipeline
         self.descriptor = _locked(run.out)
+        try:
+            self._begin(run)
+        except BaseException:
+            os.close(self.descriptor)
+            raise
+        return self
+
+    def _begin(self, run: Pipeline) -> None:
         _require_same_track(run)
         for path in run.stages.glob(f"*{SUFFIX}"):  # of a run that was killed
             path.unlink(missing_ok=True)
@@ -71,7 +79,6 @@ class Watch:
             "started": _now(), "ended": None, "end": None, "error": None, "seconds": {}, "failures": [],
         }  # fmt: skip
         self.plan(planned(run))
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         end = "finished" if kind is None else "failed" if issubclass(kind, Exception) else "interrupted"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,9 +21,9 @@ class Misuse(Exception):
 class Parser(argparse.ArgumentParser):
     """argparse, but misuse is one line, and names what was probably meant."""
 
-    def __init__(self, *arguments: Any, **more: Any) -> None:
+    def __init__(self, **more: Any) -> None:
         # Abbreviated flags would change their meaning with every flag that is added.
-        super().__init__(*arguments, allow_abbrev=False, **more)
+        super().__init__(**more, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         raise Misuse(f"{self.prog}: {message} (see {self.prog} --help)")
@@ -65,7 +66,7 @@ def verb(verbs: Any, name: str, what: str, example: str, work: Callable[[argpars
     made: Parser = verbs.add_parser(
         name,
         help=what,
-        description=what[0].upper() + what[1:] + ".",
+        description=textwrap.fill(what[0].upper() + what[1:] + ".", 100),
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

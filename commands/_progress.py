@@ -21,6 +21,8 @@ Tell = Callable[[str, int, int], None]
 
 STILL = "time "
 """Beginning of what is told while clocks run: the screen then stands still, for drawing would be timed with the work."""
+WHOLE = "all of "
+"""Beginning of what is told of a whole run, as in bench/_watch.py: its parts differ in length, so a count says nothing of time."""
 PATIENCE = 0.7
 """Seconds before a verb that tells nothing shows that it is at work."""
 TICK = 0.5
@@ -79,7 +81,9 @@ class Line:
         return f"{self.done}/{self.total}" if self.total else ""
 
     def left(self, now: float) -> str:
-        """The time left, or nothing where it cannot be told."""
+        """The time left, or nothing where nobody knows."""
+        if self.what.startswith(WHOLE):
+            return ""
         seconds = self.pace.left(now, self.total)
         return "" if seconds is None else f"{clock_text(seconds)} left"
 
@@ -202,7 +206,8 @@ class Plain:
 @contextmanager
 def progress(verb: str) -> Iterator[Tell]:
     """What a verb tells how far it is, shown to whoever watches stderr."""
-    if not sys.stderr.isatty():
+    # Of the processes that torchrun starts, one draws.
+    if sys.stderr is None or not sys.stderr.isatty() or os.environ.get("RANK", "0") != "0":
         yield lambda what, done, total: None
     elif os.environ.get("TERM", "dumb") in ("dumb", "unknown", ""):
         yield Plain().tell

@@ -12,7 +12,8 @@ from ._arguments import verb
 def add_list(verbs: Any) -> None:
     """`list`."""
     made = verb(verbs, "list", "what there is: domains, models, metrics or tracks", "hedgefox list models", do_list)
-    made.add_argument("what", choices=("domains", "models", "metrics", "tracks"))
+    what = "domains, models, metrics or tracks"
+    made.add_argument("what", choices=("domains", "models", "metrics", "tracks"), metavar="KIND", help=what)
 
 
 def do_list(args: argparse.Namespace) -> Answer:

@@ -19,7 +19,7 @@ def add_leaderboard(verbs: Any) -> None:
     narrowed = "hedgefox leaderboard results --track hour --split test --into README.md"
     example = f"hedgefox leaderboard runs/quick --domain fluid\n  {narrowed}"
     made = verb(verbs, "leaderboard", what, example, do_leaderboard)
-    made.add_argument("folder", type=Path, metavar="DIR")
+    made.add_argument("folder", type=Path, metavar="DIR", help="a run, or a folder of several records")
     for name in KEYS:
         made.add_argument(f"--{name}", metavar=name[0].upper(), help=f"only this {name}; default: all")
     made.add_argument(
@@ -79,7 +79,7 @@ def add_report(verbs: Any) -> None:
     made = verb(
         verbs, "report", "a page that opens from disk, made from records", "hedgefox report runs/quick", do_report
     )
-    made.add_argument("folder", type=Path, metavar="DIR")
+    made.add_argument("folder", type=Path, metavar="DIR", help="a run, or a folder of several records")
     made.add_argument("--out", type=Path, metavar="DIR", help="default: DIR/report")
 
 
@@ -87,7 +87,7 @@ def do_report(args: argparse.Namespace) -> Answer:
     """Write the page."""
     from ..bench.report import report
 
-    page = report(args.folder, args.out)
+    page = report(args.folder, args.out, progress=lambda done, total: args.tell("report", done, total))
     return Answer({"report": str(page)}, lambda console: show_lines(console, str(page)))
 
 
@@ -129,7 +129,7 @@ def do_claims(args: argparse.Namespace) -> Answer:
     from ..bench import record as records
     from ..bench.claims import page as claims
 
-    found = claims.judged(args.folder)
+    found = claims.judged(args.folder, progress=lambda done, total: args.tell("judge claims", done, total))
     if args.out is not None:
         records.write_text(args.out, claims.markdown(found, claims.command_of(args.folder, args.out)))
 

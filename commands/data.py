@@ -19,8 +19,9 @@ def add_generate(verbs: Any) -> None:
     made = verb(
         verbs, "generate", "simulate a domain's data for a track; the same command resumes", example, do_generate
     )
-    made.add_argument("domain", metavar="DOMAIN")
-    made.add_argument("--track", required=True, metavar="T")
+    made.add_argument("domain", metavar="DOMAIN", help="a kind of physics (see `hedgefox list domains`)")
+    what = "a track, which fixes sizes and effort (see `hedgefox list tracks`)"
+    made.add_argument("--track", required=True, metavar="T", help=what)
     folder(made, "--out", "data go to DIR/DOMAIN")
     what = "trajectories of one start that differ in one parameter or in the script (default: 1)"
     made.add_argument("--siblings", type=count, default=1, metavar="K", help=what)

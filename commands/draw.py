@@ -24,7 +24,9 @@ def add_pictures(verbs: Any) -> None:
     made.add_argument("folder", type=Path, metavar="DIR", help="a folder of records")
     folder(made, "--out", "SVG and GIF go there")
     made.add_argument("--track", metavar="T", help="default: the one timed with the most training")
-    made.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help=f"of {', '.join(PARTS)}")
+    made.add_argument(
+        "--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help=f"of {', '.join(PARTS)} (default: all)"
+    )
 
 
 def do_pictures(args: argparse.Namespace) -> Answer:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,21 +46,32 @@ def add_play(verbs: Any) -> None:
     device(made)
 
 
+@contextmanager
+def _step(args: argparse.Namespace, what: str) -> Iterator[None]:
+    """A step that nobody knows the length of."""
+    args.tell(what, 0, 0)
+    yield
+    args.tell(what, 1, 1)
+
+
 def do_play(args: argparse.Namespace) -> Answer:
     """Gather the films, then write what was asked for."""
     from ..bench.play import gather, images, page
 
-    data, beside = gather.gathered(gather.Asked(
-        tuple(args.what), domain=args.domain, split=args.split, scene=args.scene, models=tuple(args.model),
-        truth=not args.no_truth, colour=args.colour, device=args.device,
-    ))  # fmt: skip
+    with _step(args, "gather films"):
+        data, beside = gather.gathered(gather.Asked(
+            tuple(args.what), domain=args.domain, split=args.split, scene=args.scene, models=tuple(args.model),
+            truth=not args.no_truth, colour=args.colour, device=args.device,
+        ))  # fmt: skip
     written = {"page": str(page.write(args.out or beside, [data]))}
     if args.png is not None:
         written["png"] = str(images.png(data, args.png, args.frame))
     if args.gif is not None:
-        written["gif"] = str(images.gif(data, args.gif))
+        with _step(args, f"paint {args.gif}"):
+            written["gif"] = str(images.gif(data, args.gif))
     if args.mp4 is not None:
-        written["mp4"] = str(images.mp4(data, args.mp4))
+        with _step(args, f"paint {args.mp4}"):
+            written["mp4"] = str(images.mp4(data, args.mp4))
     return Answer(
         {**written, "note": data["note"]}, lambda console: show_lines(console, *written.values(), data["note"])
     )

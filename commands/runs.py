@@ -18,7 +18,9 @@ def add_run(verbs: Any) -> None:
     made = verb(
         verbs, "run", "the whole track: data, training, scores, timing, board, report; resumable", example, do_run
     )
-    made.add_argument("--track", required=True, metavar="T")
+    made.add_argument(
+        "--track", required=True, metavar="T", help="a track, which fixes sizes and effort (see `hedgefox list tracks`)"
+    )
     folder(made, "--out", "everything goes here")
     made.add_argument("--domain", action="append", metavar="D", help="may be repeated; default: all")
     made.add_argument(

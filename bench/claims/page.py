@@ -181,10 +181,17 @@ CLAIMS: tuple[Claim, ...] = (
 )
 
 
-def judged(folder: Path) -> list[dict[str, Any]]:
-    """Every claim with its verdict, as plain data; raises MisuseError for a folder without records."""
-    evidence = Evidence(folder)
-    return [_plain(claim, claim.judge(evidence)) for claim in CLAIMS]
+def judged(folder: Path, progress: Callable[[int, int], None] | None = None) -> list[dict[str, Any]]:
+    """Every claim with its verdict, as plain data; `progress(done, total)` is told the claims that were judged.
+
+    Raises MisuseError for a folder without records.
+    """
+    evidence, verdicts = Evidence(folder), list[dict[str, Any]]()
+    for claim in CLAIMS:
+        if progress is not None:
+            progress(len(verdicts), len(CLAIMS))
+        verdicts.append(_plain(claim, claim.judge(evidence)))
+    return verdicts
 
 
 def _plain(claim: Claim, verdict: Verdict) -> dict[str, Any]:

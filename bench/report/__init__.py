@@ -8,6 +8,7 @@ Python decides what is shown and computes every number; the page only draws, sor
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from .. import board_text, leaderboard
@@ -16,13 +17,18 @@ from ..pool import read_pooled
 from . import films, page
 
 
-def report(folder: Path, out: Path | None = None) -> Path:
+def report(folder: Path, out: Path | None = None, progress: Callable[[int, int], None] | None = None) -> Path:
     """Write index.html, its assets and LEADERBOARD.md for all records under a folder; returns the page.
 
-    They go to `out`, FOLDER/report by default. Raises MisuseError when there is no record.
+    They go to `out`, FOLDER/report by default. `progress(done, total)` is told the steps: records read, board made, page written.
+    Raises MisuseError when there is no record.
     """
+    tell = progress or (lambda done, total: None)
+    tell(0, 3)
     read = read_pooled(folder)
+    tell(1, 3)
     entries = leaderboard.board_of(read)
+    tell(2, 3)
     target = folder / "report" if out is None else out
     records.write_text(target / "LEADERBOARD.md", board_text.markdown(entries))
     page.copy_assets(target / "assets")

@@ -5,7 +5,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 BIN := .venv/bin
 OUT ?= runs/quick
 
-.PHONY: run test test-long test-browser bench lint clean
+.PHONY: run test test-long test-browser docs bench lint clean
 
 # pip compiles byte code on install; without it every import of torch takes many seconds.
 .venv/ready: pyproject.toml
@@ -31,6 +31,12 @@ test-browser: .venv/ready
 	@command -v "$${CHROMIUM:-chromium}" >/dev/null || { echo "needs chromium (Debian: apt-get install chromium), or CHROMIUM=its path" >&2; exit 2; }
 	$(BIN)/python -m pip install --disable-pip-version-check -q -e ".[browser]"
 	$(BIN)/python -m pytest -m browser
+
+# README, docs/ and results/ as pages in build/docs; a link that leads nowhere ends it.
+docs: .venv/ready
+	@$(BIN)/python -c "import furo, latex2mathml, myst_parser, sphinx" 2>/dev/null || \
+	  $(BIN)/python -m pip install --disable-pip-version-check -q -e ".[docs]"
+	$(BIN)/python -m sphinx -q -W --keep-going -b html -c docs -d build/doctrees . build/docs
 
 bench: .venv/ready
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only -m "not gpu"

@@ -35,9 +35,9 @@ def do_pictures(args: argparse.Namespace) -> Answer:
 
     drawn: list[str] = []
     shown: list[dict[str, Any]] = []
+    board = records.read(args.folder, args.track) if set(args.only) - {"architecture"} else None
     if "architecture" in args.only:
         drawn.append(str(architecture.draw(args.out / "architecture.svg")))
-    board = records.read(args.folder, args.track) if set(args.only) - {"architecture"} else None
     for name, draw in (("cost", records.cost), ("over-time", records.over_time)):
         if board is not None and name in args.only:
             drawn.append(str(draw(board, args.out / f"{name}.svg")))
@@ -52,9 +52,9 @@ def do_pictures(args: argparse.Namespace) -> Answer:
 
 def add_plots(made: Parser) -> None:
     """--plots and --into of `validate`."""
-    what = "draw what was measured beside what is expected, as DIR/validate-DOMAIN.svg"
+    what = "draw what was measured beside what is expected, as DIR/validate-DOMAIN-CHECK.svg"
     made.add_argument("--plots", type=Path, metavar="DIR", help=what)
-    what = "put the table, and the picture, between the marks of the page DIR/DOMAIN.md"
+    what = "put what was made between the marks of the page DIR/DOMAIN.md: the pictures of --plots, or else the table"
     made.add_argument("--into", type=Path, metavar="DIR", help=what)
 
 
@@ -62,16 +62,18 @@ def plotted(args: argparse.Namespace, found: Mapping[str, Sequence[PhysicsCheck]
     """The pictures and pages that `validate` was asked for, by domain, written; their paths."""
     from ..bench.pictures import physics
 
-    given = [f"{flag} {path.as_posix()}" for flag, path in (("--plots", args.plots), ("--into", args.into)) if path]
     written = []
     for name, checks in found.items():
-        picture = None if args.plots is None else physics.draw(checks, args.plots / f"validate-{name}.svg")
-        written += [] if picture is None else [str(picture)]
-        if args.into is not None:
-            page, said = (
-                args.into / f"{name}.md",
-                ["hedgefox validate", name, *(["--full"] if args.full else []), *given],
-            )
-            physics.write_into(page, name, checks, picture, " ".join(said))
-            written.append(str(page))
-    return written
+        drawn = {} if args.plots is None else physics.draw(name, checks, args.plots)
+        written += [str(path) for path in drawn.values()]
+        if args.into is not None and args.plots is None:
+            physics.write_table(args.into / f"{name}.md", checks, args.full)
+        elif args.into is not None:
+            physics.write_plots(args.into / f"{name}.md", checks, drawn, _said(args))
+    return written + ([] if args.into is None else [str(args.into / f"{name}.md") for name in found])
+
+
+def _said(args: argparse.Namespace) -> str:
+    """The command that draws the pictures of all domains again."""
+    full = " --full" if args.full else ""
+    return f"hedgefox validate{full} --plots {args.plots.as_posix()} --into {args.into.as_posix()}"

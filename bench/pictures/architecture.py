@@ -31,7 +31,7 @@ HANDED = ("films", "windows", "networks", "models", "answers")
 """What each hands on to the next."""
 KEPT = {"datasets": "data/*.h5", "surrogates": "weights/…", "jepa": "weights/…", "bench": "record.json\ncurves.parquet"}
 """What a run leaves on disk, below who makes it."""
-WIDE, TALL, STEP = 1.62, 1.5, 2.32
+WIDE, TALL, STEP = 1.85, 1.5, 2.6
 
 
 def imports(root: Path = ROOT) -> dict[str, set[str]]:
@@ -63,14 +63,14 @@ def draw(path: Path) -> Path:
     """The diagram as SVG."""
     require_order()
     across = STEP * (len(FOLDERS) - 1) + WIDE
-    with style.card(0.8 * across, 3.1) as figure:
+    with style.card(0.78 * across, 3.1) as figure:
         axes = figure.subplots()
-        axes.set(xlim=(-0.1, across + 0.1), ylim=(-1.0, 3.2), aspect="equal")
+        axes.set(xlim=(-0.1, across + 0.1), ylim=(-1.15, 2.95), aspect="equal")
         axes.axis("off")
-        _box(axes, (0, 2.35), (across, 0.75), f"{BASE}/", BASE_HOLDS)
+        _box(axes, (0, 2.1), (across, 0.75), f"{BASE}/", BASE_HOLDS)
         for k, (name, what) in enumerate(FOLDERS.items()):
             _box(axes, (STEP * k, 0), (WIDE, TALL), f"{name}/", what)
-            _arrow(axes, (STEP * k + WIDE / 2, 2.33), (STEP * k + WIDE / 2, TALL + 0.02), "-|>", style.LADDER)
+            _arrow(axes, (STEP * k + WIDE / 2, 2.08), (STEP * k + WIDE / 2, TALL + 0.02), "-|>", style.LADDER)
             if name in KEPT:
                 _kept(axes, STEP * k + WIDE / 2, KEPT[name])
         for k, what in enumerate(HANDED):
@@ -78,7 +78,7 @@ def draw(path: Path) -> Path:
             axes.text(
                 STEP * k + (WIDE + STEP) / 2, TALL / 2 + 0.09, what, ha="center", fontsize=8, color=style.palette()[0]
             )
-        axes.text(across, -0.72, "Grey arrows: every folder imports the nouns. Blue arrows: what is handed on. A folder imports "
+        axes.text(across, -1.0, "Grey arrows: every folder imports the nouns. Blue arrows: what is handed on. A folder imports "
                   "only what stands above it or to its left.", ha="right", fontsize=8, color=style.MUTED)  # fmt: skip
         return style.save(figure, path)
 

@@ -6,35 +6,40 @@ The numbers below each title are the row's own, of the same run as the curve.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...contracts import MisuseError, PhysicsCheck
-from ...contracts.curve import EXPECTED, MEASURED, Curve, Line
+from ...contracts.curve import EXPECTED, MEASURED, ROLES, Curve, Line
 from ..board_text import between_marks
 from ..record import write_text
 from . import style
 
-MOST_POINTS = 90
+MOST_POINTS = 60
 """Of a cloud of points; of more, every k-th in order of x is drawn, and the legend says so."""
-COLUMNS, WIDTH, HEIGHT = 2, 4.6, 3.1
-BEGIN, END = "<!-- validate:begin -->", "<!-- validate:end -->"
+WIDTH, HEIGHT, LETTERS = 4.6, 3.2, 76
+TABLE = ("<!-- validate:begin -->", "<!-- validate:end -->")
+PLOTS = ("<!-- plots:begin -->", "<!-- plots:end -->")
 
 
-def draw(rows: Sequence[PhysicsCheck], path: Path) -> Path | None:
-    """One SVG with a panel for every row that carries a curve; None when no row does."""
-    drawn = [row for row in rows if row.curve is not None]
-    if not drawn:
-        return None
-    tall = -(-len(drawn) // COLUMNS)
-    with style.card(COLUMNS * WIDTH, tall * HEIGHT) as figure:
-        places = figure.subplots(tall, COLUMNS, squeeze=False).flatten()
-        for axes, row in zip(places, drawn, strict=False):
-            _panel(axes, row)
-        for axes in places[len(drawn) :]:
-            axes.axis("off")
-        return style.save(figure, path)
+def draw(domain: str, rows: Sequence[PhysicsCheck], folder: Path) -> dict[str, Path]:
+    """A file validate-DOMAIN-CHECK.svg for every row that carries a curve, by the row's name."""
+    drawn: dict[str, Path] = {}
+    for row in rows:
+        if row.curve is not None:
+            slug = re.sub("[^a-z0-9]+", "-", title(row).lower().replace(".", "")).strip("-")
+            with style.card(WIDTH, HEIGHT) as figure:
+                _panel(figure.subplots(), row, row.curve)
+                drawn[row.name] = style.save(figure, folder / f"validate-{domain}-{slug}.svg")
+    return drawn
+
+
+def title(row: PhysicsCheck) -> str:
+    """What was run: a row's name up to its colon, or to what it is divided by."""
+    return row.name.partition(": ")[0].partition(" / ")[0]
 
 
 def caption(row: PhysicsCheck) -> str:
@@ -48,22 +53,21 @@ def number(value: float) -> str:
     return f"{value:.1e}" if value and abs(value) < 1e-3 else f"{value:.4g}"
 
 
-def _panel(axes: Any, row: PhysicsCheck) -> None:
-    curve = row.curve
-    assert curve is not None
-    what, _, of = row.name.partition(": ")
-    axes.set_title(what[0].upper() + what[1:], loc="left", fontsize=10, fontweight="bold", pad=18)
-    told = f"{of}: " if of else ""
-    bad = not row.holds
-    axes.text(0, 1.02, f"{told}{caption(row)}", transform=axes.transAxes, fontsize=7.5,
-              color="#a63c00" if bad else style.MUTED, va="bottom")  # fmt: skip
-    hues = dict.fromkeys(("measured", "expected", "published"), 0)
+def _panel(axes: Any, row: PhysicsCheck, curve: Curve) -> None:
+    what, said = title(row), row.name.partition(": ")[2]
+    below = textwrap.wrap(f"{said}: {caption(row)}" if said else caption(row), LETTERS)
+    axes.set_title(what[0].upper() + what[1:], loc="left", fontsize=10, fontweight="bold", pad=8 + 9.5 * len(below))
+    told = axes.text(0, 1.02, "\n".join(below), transform=axes.transAxes, fontsize=7.5, va="bottom",
+                     color=style.MUTED if row.holds else "#a63c00")  # fmt: skip
+    told.set_in_layout(False)
+    before = dict.fromkeys(ROLES, 0)
     for each in curve.lines:
-        _line(axes, each, hues[each.role])
-        hues[each.role] += 1
+        _line(axes, each, before[each.role])
+        before[each.role] += 1
     axes.set(xlabel=curve.x_label, ylabel=curve.y_label)
     if curve.logarithmic:
         axes.set_yscale("log")
+        style.plain_logarithmic(axes.yaxis, (1.0, 2.0, 5.0))
     _equal_where_shapes(axes, curve)
     axes.legend(loc="best", handlelength=1.6)
 
@@ -108,21 +112,28 @@ def table(rows: Sequence[PhysicsCheck], full: bool) -> str:
     return "\n".join(lines)
 
 
-def write_into(page: Path, domain: str, rows: Sequence[PhysicsCheck], picture: Path | None, command: str) -> None:
-    """Put table and picture between the marks BEGIN and END of a domain's page, in the place of what stands there.
+def write_table(page: Path, rows: Sequence[PhysicsCheck], full: bool) -> None:
+    """Put the table between the marks TABLE of a domain's page, in the place of what stands there."""
+    _write(page, TABLE, table(rows, full))
 
-    Raises MisuseError for a page that is not there or lacks the marks.
-    """
+
+def write_plots(page: Path, rows: Sequence[PhysicsCheck], drawn: Mapping[str, Path], command: str) -> None:
+    """Put the pictures between the marks PLOTS of a domain's page, in the place of what stands there."""
+    shown = [f"![{alt(r)}]({_seen_from(page, drawn[r.name])})" for r in rows if r.name in drawn]
+    _write(page, PLOTS, "\n".join(shown) + f"\n\nMade by `{command}`; the numbers are of the same run as the curves.")
+
+
+def _write(page: Path, marks: tuple[str, str], inside: str) -> None:
+    """Raises MisuseError for a page that is not there or lacks the marks."""
     if not page.is_file():
-        raise MisuseError(f"{page} is not there; a page DOMAIN.md with the marks {BEGIN} and {END} is right")
-    shown = ""
-    if picture is not None:
-        place = Path(os.path.relpath(picture, page.parent)).as_posix()
-        shown = f"\n\n![{alt(domain, rows)}]({place})\n\nTable and picture: `{command}`."
-    write_text(page, between_marks(page, BEGIN, END, f"\n{table(rows, '--full' in command)}{shown}\n"))
+        raise MisuseError(f"{page} is not there; a page of the domain with the marks {' and '.join(marks)} is right")
+    write_text(page, between_marks(page, *marks, f"\n{inside}\n"))
 
 
-def alt(domain: str, rows: Sequence[PhysicsCheck]) -> str:
-    """What the picture shows, for who cannot see it."""
-    told = "; ".join(f"{r.name}: {caption(r)}" for r in rows if r.curve is not None)
-    return f"The {domain} simulator against closed forms and publications. {told}".replace("[", "(").replace("]", ")")
+def _seen_from(page: Path, picture: Path) -> str:
+    return Path(os.path.relpath(picture, page.parent)).as_posix()
+
+
+def alt(row: PhysicsCheck) -> str:
+    """What a picture shows, for who cannot see it."""
+    return f"{row.name}: {caption(row)}; {row.source}".replace("[", "(").replace("]", ")")

@@ -80,13 +80,18 @@ def _cost_panel(axes: Any, board: Board, domain: str) -> None:
     points = {m: p for m, e in rows.items() if (p := point(e, METRIC, FRAME)) is not None}
     rungs = front([points[m] for m, e in rows.items() if m in points and e.row["kind"] == "ladder"])
     axes.set(title=domain, xscale="log", yscale="log", xlabel="one rollout [ms]")
-    for model, at in sorted(points.items(), key=lambda kv: rows[kv[0]].row["kind"] in LEARNED):
+    for model, at in points.items():
         kind = rows[model].row["kind"]
         _mark(axes, board.looks[model], at, _name(model, kind), error_of(rows[model], METRIC, FRAME))
-        if kind in ("ladder", "reference"):
-            _tag(axes, model, at, style.MUTED)
+        if kind in ("ladder", "baseline"):
+            _tag(axes, model, at, left=kind == "ladder")
+    for model, e in rows.items():
+        if e.row["kind"] == "reference" and model not in points:
+            said = "the reference simulator's time"
+            axes.axvline(e.row["latency_ms"], color=style.INK, linestyle=":", linewidth=1.2, label=said)
     _front(axes, rungs)
-    _ticks(axes)
+    for axis in (axes.xaxis, axes.yaxis):
+        style.plain_logarithmic(axis, (1.0, 3.0))
 
 
 def _mark(axes: Any, look: Look, at: tuple[float, float], name: str, held: Mapping[str, Any] | None) -> None:
@@ -99,8 +104,9 @@ def _mark(axes: Any, look: Look, at: tuple[float, float], name: str, held: Mappi
                   markersize={"*": 12, "D": 5.5}.get(symbol, 7.5), markerfacecolor="white" if open_ else hue)  # fmt: skip
 
 
-def _tag(axes: Any, text: str, at: tuple[float, float], hue: str) -> None:
-    axes.annotate(text, at, xytext=(-6, -3), textcoords="offset points", fontsize=6.5, color=hue, ha="right", va="top")
+def _tag(axes: Any, text: str, at: tuple[float, float], left: bool) -> None:
+    place = {"xytext": (-6, -2), "ha": "right"} if left else {"xytext": (0, -7), "ha": "center"}
+    axes.annotate(text, at, textcoords="offset points", fontsize=6.5, color=style.MUTED, va="top", **place)
 
 
 def _front(axes: Any, rungs: Sequence[tuple[float, float]]) -> None:
@@ -116,30 +122,25 @@ def _front(axes: Any, rungs: Sequence[tuple[float, float]]) -> None:
     axes.set(xlim=(left, right), ylim=(low, high))
 
 
-def _ticks(axes: Any) -> None:
-    """Plain numbers on logarithmic axes."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=12))
-        axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-        axis.set_minor_formatter(NullFormatter())
-
-
 def _name(model: str, kind: str) -> str:
-    """Names in the legend; of the ladder and the reference, what they are in every domain."""
-    return {"ladder": "simulator, cheaper settings", "reference": "reference simulator, at its own error"}.get(
-        kind, model
-    )
+    """Names in the legend: of the learned their own with their kind, of others what they are in every domain."""
+    common = {
+        "ladder": "simulator, cheaper settings",
+        "baseline": "baselines",
+        "reference": "the reference, at its own error",
+    }
+    return common.get(kind, f"{model} ({kind})")
 
 
 def _legend(figure: Any, panels: Sequence[Any]) -> None:
-    """One legend for all panels, below them: the simulator first, then who learned, by name."""
+    """One legend for all panels, below them: the simulator first, then who learned one domain, then who learned all."""
     found: dict[str, Any] = {}
     for axes in panels:
         for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
             found.setdefault(name, handle)
-    figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=min(5, len(found)), columnspacing=1.4)
+    names = sorted(found, key=lambda name: (name.endswith("(generalist)"), name.endswith("(specialist)"), name))
+    handles = [found[name] for name in names]
+    figure.legend(handles, names, loc="outside lower center", ncols=min(4, len(found)), columnspacing=1.4)
 
 
 # -- error over frames -------------------------------------------------------------------------------------------------
@@ -162,49 +163,45 @@ def _over_time_panel(axes: Any, board: Board, domain: str) -> None:
     axes.set(title=domain, yscale="log", xlabel="predicted frame")
     for model, banded in drawn(rows).items():
         if model in held:
-            _over_time_line(axes, board.looks[model], _name_over_time(model, rows), held[model], banded)
+            _over_time_line(
+                axes, board.looks[model], _name_over_time(model, rows[model].row["kind"]), held[model], banded
+            )
     axes.axhline(
         about["trust_threshold"], color=style.INK, linewidth=0.9, linestyle=(0, (6, 4)), zorder=1, label="trusted below"
     )
     floors = {} if about.get("floor") is None else about["floor"]["values"]
     values = next((v for m, v in floors.items() if m.startswith("position_rmse@")), {})
     stars = {int(k): v["value"] for k, v in values.items() if k.isdecimal() and v}
-    axes.plot(
-        list(stars),
-        list(stars.values()),
-        "*",
-        color=style.INK,
-        markersize=8,
-        label="the reference's own error",
-        zorder=5,
-    )
+    if stars:
+        name = "the reference's own error"
+        axes.plot(list(stars), list(stars.values()), "*", color=style.INK, markersize=8, label=name, zorder=5)
     axes.set_ylim(bottom=max(axes.get_ylim()[0], 1e-5))
-    _ticks_y(axes)
+    style.plain_logarithmic(axes.yaxis, (1.0, 3.0))
 
 
 def drawn(rows: Mapping[str, Entry]) -> dict[str, bool]:
-    """Who is drawn, and with a band or without: the best two of each learned kind, two baselines, both ends of the timed ladder."""
-    best: list[str] = []
+    """Who is drawn, and whether with a band: the best two of each learned kind, the best with one; two baselines; both ends of
+    the timed ladder."""
+    found: dict[str, bool] = {}
     for kind in LEARNED:
         mine = sorted((e for e in rows.values() if e.row["kind"] == kind), key=lambda e: error(e.row, e.floor))
-        best += [e.row["model"] for e in mine[:2]]
+        found |= {e.row["model"]: k == 0 for k, e in enumerate(mine[:2])}
     rungs = [m for m, e in rows.items() if e.row["kind"] == "ladder" and e.speed is not None]
     rungs.sort(key=lambda m: error(rows[m].row, rows[m].floor))
-    lines = [*(m for m in SHOWN_BASELINES if m in rows), *rungs[:1], *rungs[1:][-1:]]
-    return dict.fromkeys(best, True) | dict.fromkeys(lines, False)
+    return found | dict.fromkeys([*(m for m in SHOWN_BASELINES if m in rows), *rungs[:1], *rungs[1:][-1:]], False)
 
 
-def _name_over_time(model: str, rows: Mapping[str, Entry]) -> str:
-    return "simulator, finest and coarsest timed setting" if rows[model].row["kind"] == "ladder" else model
+def _name_over_time(model: str, kind: str) -> str:
+    return {"ladder": "simulator, finest and coarsest timed setting", "baseline": model}.get(kind, f"{model} ({kind})")
 
 
 def _over_time_line(axes: Any, look: Look, name: str, seeds: Sequence[np.ndarray], banded: bool) -> None:
     mean, low, high = (np.array([np.nan if v is None else v for v in part]) for part in band(seeds))
-    frames, hue = np.arange(1, len(mean) + 1), style.colour(look.colour)
-    dash = {"baseline": ":" if "linear" in name else "-."}.get(look.kind, DASHES[look.dash] if banded else "-")
-    axes.plot(frames, mean, color=hue, linestyle=dash, linewidth=2.0 if banded else 1.3, label=name, zorder=3)
+    frames, hue, learned = np.arange(1, len(mean) + 1), style.colour(look.colour), look.kind in LEARNED
+    dash = DASHES[look.dash] if learned else {"linear": ":", "persistence": "-."}.get(name, "-")
+    axes.plot(frames, mean, color=hue, linestyle=dash, linewidth=2.0 if learned else 1.3, label=name, zorder=3)
     if banded:
-        axes.fill_between(frames, low, high, color=hue, alpha=0.13, linewidth=0, zorder=2)
+        axes.fill_between(frames, low, high, color=hue, alpha=0.16, linewidth=0, zorder=2)
 
 
 def _curves(board: Board, domain: str) -> dict[str, list[np.ndarray]]:
@@ -216,11 +213,3 @@ def _curves(board: Board, domain: str) -> dict[str, list[np.ndarray]]:
                 if metric.startswith("position_rmse@"):
                     found.setdefault(score.model, {})[score.seed] = curve
     return {model: list(seeds.values()) for model, seeds in found.items()}
-
-
-def _ticks_y(axes: Any) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=12))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from ..record import write_text
 
 INK, MUTED, RULE, LADDER = "#1c2127", "#5b6470", "#dcdfe3", "#8a929c"
 SIZE = 9.0
@@ -37,7 +40,6 @@ SETTINGS = {
     "legend.framealpha": 0.85,
     "legend.edgecolor": "none",
     "text.color": INK,
-    "text.parse_math": False,
 }
 
 
@@ -65,8 +67,23 @@ def card(width: float, height: float) -> Iterator[Any]:
         yield Figure(figsize=(width, height), facecolor="white", layout="constrained")
 
 
+def plain_logarithmic(axis: Any, marked: tuple[float, ...]) -> None:
+    """Numbers in place of powers on a logarithmic axis, at these parts of every decade."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=marked, numticks=12))
+    axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+DRAWN = re.compile(r' (?:d|x|y)="[^"]*"')
+LONG = re.compile(r"(\.\d\d)\d+")
+
+
 def save(figure: Any, path: Path) -> Path:
-    """Write a figure as SVG without a date: the same drawing gives the same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format="svg", metadata={"Date": None, "Creator": "hedgefox"})
+    """Write a figure as SVG without a date: the same drawing gives the same bytes. Hundredths of a point are precise enough."""
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None, "Creator": "hedgefox"})
+    shorter = DRAWN.sub(lambda found: LONG.sub(r"\1", found[0]), text.getvalue())
+    write_text(path, "\n".join(line.strip() for line in shorter.splitlines()) + "\n")
     return path

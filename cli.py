@@ -47,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
         data.add_generate,
         data.add_verify,
         layouts.add_inspect,
+        layouts.add_export,
         models.add_train,
         models.add_score,
         models.add_speed,

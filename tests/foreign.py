@@ -180,3 +180,122 @@ def water(nodes: int) -> Array:
     kind = np.full(nodes, 5, dtype=np.int64)
     kind[-2:] = 3
     return kind
+
+
+# -- MeshGraphNets -----------------------------------------------------------------------------------------------------
+
+
+def mesh_example(arrays: Mapping[str, Array]) -> bytes:
+    return example({name: bytes_feature(np.ascontiguousarray(values).tobytes()) for name, values in arrays.items()})
+
+
+def meshgraphnets(
+    folder: Path, films: Mapping[str, Sequence[Mapping[str, Array]]], frames: int, dt: float = 0.02, **fields: Any
+) -> Path:
+    """A folder of films by split, each an array a field, float32 or int32; the first axis tells static fields from dynamic ones."""
+    folder.mkdir(parents=True)
+    first = next(iter(films.values()))[0]
+    features = {
+        name: {
+            "type": "static" if len(values) == 1 else "dynamic",
+            "shape": [len(values), -1, values.shape[-1]],
+            "dtype": str(values.dtype),
+        }
+        for name, values in first.items()
+    }
+    meta = {"dt": dt, "trajectory_length": frames, "features": {**features, **fields}, "field_names": list(first)}
+    (folder / "meta.json").write_text(json.dumps(meta))
+    for split, each in films.items():
+        (folder / f"{split}.tfrecord").write_bytes(b"".join(frame(mesh_example(film)) for film in each))
+    return folder
+
+
+def triangles(count: int) -> Array:
+    """The cells of a square lattice of count × count nodes, (1, C, 3) int32."""
+    at = np.arange(count * count).reshape(count, count)
+    corners = [at[:-1, :-1], at[1:, :-1], at[:-1, 1:], at[1:, 1:]]
+    a, b, c, d = (x.ravel() for x in corners)
+    return np.concatenate([np.stack([a, b, c], 1), np.stack([b, d, c], 1)])[None].astype(np.int32)
+
+
+def flag_film(frames: int, count: int = 4, seed: int = 0) -> dict[str, Array]:
+    """A sheet held at two corners that swings, as in flag_simple."""
+    rng = np.random.default_rng(seed)
+    mesh = lattice(count, 2, 0.0, 1.0).astype(np.float32)
+    kind = np.zeros((1, count * count, 1), dtype=np.int32)
+    kind[0, [0, count - 1], 0] = 3
+    still = np.concatenate([mesh, np.zeros((len(mesh), 1))], 1)
+    swing = 0.05 * np.sin(0.3 * np.arange(frames))[:, None, None] * (still + 0.1 * rng.standard_normal(still.shape))
+    swing[:, [0, count - 1]] = 0
+    return {
+        "cells": triangles(count),
+        "mesh_pos": mesh[None],
+        "node_type": kind,
+        "world_pos": (still + swing).astype(np.float32),
+    }
+
+
+def flag(folder: Path, frames: int = 14) -> Path:
+    films = {split: [flag_film(frames, seed=k)] for k, split in enumerate(("train", "valid", "test"))}
+    return meshgraphnets(folder, films, frames)
+
+
+def cylinder_film(frames: int, count: int = 4) -> dict[str, Array]:
+    """A flow on a mesh that stands still, as in cylinder_flow."""
+    mesh = lattice(count, 2, 0.0, 1.0).astype(np.float32)
+    kind = np.zeros((1, count * count, 1), dtype=np.int32)
+    kind[0, :count, 0], kind[0, -count:, 0] = 4, 5
+    velocity = np.sin(mesh + 0.1 * np.arange(frames)[:, None, None]).astype(np.float32)
+    pressure = velocity.sum(-1, keepdims=True)
+    return {
+        "cells": triangles(count), "mesh_pos": mesh[None], "node_type": kind, "velocity": velocity, "pressure": pressure,
+    }  # fmt: skip
+
+
+# -- The Well ----------------------------------------------------------------------------------------------------------
+
+
+def the_well(folder: Path, samples: int = 2, frames: int = 5, bc_type: str = "periodic") -> dict[str, Array]:
+    """A set of one file a split; returns the arrays of `train` in full, the sample first."""
+    rng = np.random.default_rng(0)
+    full = {
+        "density": rng.random((samples, frames, 4, 3)).astype("f4"),
+        "mask": np.repeat(rng.random((1, 1, 4, 1)).astype("f4"), 3, axis=3),
+        "velocity": rng.random((samples, frames, 4, 3, 2)).astype("f4"),
+        "stress": rng.random((samples, frames, 4, 3, 2, 2)).astype("f4"),
+    }
+    for split in ("train", "test"):
+        (folder / "data" / split).mkdir(parents=True)
+        with h5py.File(folder / "data" / split / "one.hdf5", "w") as file:
+            file.attrs.update(
+                {"dataset_name": "small", "grid_type": "cartesian", "n_spatial_dims": 2, "n_trajectories": samples}
+            )
+            file.attrs["simulation_parameters"] = ["Re"]
+            file.attrs["Re"] = 100.0
+            _dimensions(file, frames)
+            walls = file.create_group("boundary_conditions/x")
+            walls.attrs.update({"associated_dims": ["x"], "associated_fields": [], "bc_type": bc_type})
+            scalars = file.create_group("scalars")
+            scalars.attrs["field_names"] = ["Re"]
+            scalars["Re"] = 100.0
+            scalars["Re"].attrs.update({"sample_varying": False, "time_varying": False})
+            _field(file, "t0_fields", "density", full["density"], [True, True])
+            _field(file, "t0_fields", "mask", full["mask"][0, 0, :, 0], [True, False], varying=False)
+            _field(file, "t1_fields", "velocity", full["velocity"], [True, True])
+            _field(file, "t2_fields", "stress", full["stress"], [True, True])
+    return full
+
+
+def _dimensions(file: Any, frames: int) -> None:
+    group = file.create_group("dimensions")
+    group.attrs["spatial_dims"] = ["x", "y"]
+    for name, values in (("time", np.arange(frames) * 0.1), ("x", np.linspace(0, 1, 4)), ("y", np.linspace(0, 1, 3))):
+        group[name] = values.astype("f4")
+        group[name].attrs.update({"sample_varying": False, "time_varying": False})
+
+
+def _field(file: Any, group: str, name: str, values: Array, dims: list[bool], varying: bool = True) -> None:
+    fields = file.require_group(group)
+    fields.attrs["field_names"] = [*fields.attrs.get("field_names", []), name]
+    fields[name] = values
+    fields[name].attrs.update({"sample_varying": varying, "time_varying": varying, "dim_varying": dims})

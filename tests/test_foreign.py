@@ -316,6 +316,124 @@ def test_broken_gns_films_are_named(tmp_path: Path, position: Any, kind: Any, sa
         list(readers.open_set(folder).films("train"))
 
 
+# -- MeshGraphNets -----------------------------------------------------------------------------------------------------
+
+
+def test_a_flag_is_read_as_it_was_written(tmp_path: Path) -> None:
+    found = readers.open_set(write.flag(tmp_path / "flag_simple"))
+    film, stored = next(iter(found.films("train"))), write.flag_film(14)
+    assert (found.layout, found.domain, film.scene.frame_interval) == ("meshgraphnets", "cloth", 0.02)
+    assert np.array_equal(film.position.numpy(), stored["world_pos"])
+    assert np.array_equal(film.scene.rest_position[:, :2].numpy(), stored["mesh_pos"][0])
+    assert film.scene.rest_position[:, 2].eq(0).all()
+    assert np.array_equal(film.scene.faces.numpy(), stored["cells"][0])
+    assert film.scene.driven_nodes.tolist() == [0, 3]
+    # 4 × 4 nodes: 24 sides of squares and 9 diagonals, each once.
+    assert len(film.scene.edges) == 33
+    assert {tuple(e) for e in film.scene.edges.tolist()} == {tuple(sorted(e)) for e in film.scene.edges.tolist()}
+    assert [p.n_frames for p in found.pieces("test")] == [13]
+    assert all(np.array_equal(next(found.arrays("train"))[k], v) for k, v in stored.items())
+
+
+def test_obstacles_of_a_cloth_rest_where_they_start_and_are_driven(tmp_path: Path) -> None:
+    stored = write.flag_film(5)
+    stored["node_type"][0, 12:, 0] = 1
+    found = readers.open_set(write.meshgraphnets(tmp_path / "sphere_simple", {"train": [stored]}, 5))
+    scene = next(iter(found.films("train"))).scene
+    assert scene.driven_nodes.tolist() == [0, 3, 12, 13, 14, 15]
+    assert np.array_equal(scene.rest_position[12:].numpy(), stored["world_pos"][0, 12:])
+
+
+def test_tetrahedra_have_six_edges_and_no_faces(tmp_path: Path) -> None:
+    stored = {
+        "cells": np.array([[[0, 1, 2, 3]]], dtype=np.int32),
+        "mesh_pos": np.eye(4, 3, dtype=np.float32)[None],
+        "node_type": np.zeros((1, 4, 1), dtype=np.int32),
+        "world_pos": np.repeat(np.eye(4, 3, dtype=np.float32)[None], 3, 0),
+    }
+    found = readers.open_set(write.meshgraphnets(tmp_path / "deforming_plate", {"train": [stored]}, 3, dt=0.0))
+    scene = next(iter(found.films("train"))).scene
+    assert (len(scene.edges), len(scene.faces), scene.frame_interval) == (6, 0, 1.0)
+    assert any("no frame interval" in note for note in found.notes)
+
+
+def test_a_flow_is_a_field_on_a_mesh_that_stands_still(tmp_path: Path) -> None:
+    stored = write.cylinder_film(6)
+    found = readers.open_set(write.meshgraphnets(tmp_path / "cylinder_flow", {"train": [stored]}, 6, dt=0.01))
+    film = next(iter(found.films("train")))
+    assert np.array_equal(film.velocity.numpy(), stored["velocity"])
+    assert np.array_equal(film.position.numpy(), np.repeat(stored["mesh_pos"], 6, 0))
+    assert any("pressure" in note for note in found.notes)
+    assert np.array_equal(next(found.arrays("train"))["pressure"], stored["pressure"])
+    with pytest.raises(MisuseError, match="mesh that stands still"):
+        found.load("train")
+
+
+def test_a_mesh_that_changes_is_refused_and_wrong_published_types_are_read(tmp_path: Path) -> None:
+    wrong = {"type": "dynamic", "shape": [5, -1, 3], "dtype": "<dtype: 'float32'>"}
+    fine = readers.open_set(write.meshgraphnets(tmp_path / "a", {"train": [write.flag_film(5)]}, 5, world_pos=wrong))
+    assert next(iter(fine.films("train"))).n_frames == 5
+    varying = {"type": "dynamic_varlen", "shape": [-1, 3], "dtype": "float32"}
+    other = write.meshgraphnets(tmp_path / "b", {"train": [write.flag_film(5)]}, 5, world_pos=varying)
+    with pytest.raises(MisuseError, match="world_pos changes in length with time"):
+        list(readers.open_set(other).films("train"))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"cells": np.array([[[0, 1, 99]]], dtype=np.int32)}, "cells name nodes 0 to 99 of 16"),
+        ({"world_pos": np.zeros((4, 16, 3), dtype=np.float32)}, r"fill no array of shape \[5, -1, 3\]"),
+        ({"node_type": np.zeros((1, 15, 1), dtype=np.int32)}, r"node_type has shape \(1, 15, 1\)"),
+    ],
+)
+def test_broken_meshes_are_named(tmp_path: Path, change: dict[str, Any], says: str) -> None:
+    folder = write.meshgraphnets(tmp_path / "x", {"train": [write.flag_film(5)]}, 5)
+    (folder / "train.tfrecord").write_bytes(write.frame(write.mesh_example({**write.flag_film(5), **change})))
+    with pytest.raises(MisuseError, match=f"train.tfrecord, trajectory 0: .*{says}"):
+        list(readers.open_set(folder).films("train"))
+
+
+# -- The Well ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_well_is_read_as_it_was_written(tmp_path: Path) -> None:
+    full = write.the_well(tmp_path / "small")
+    found = list(readers.TheWell(tmp_path / "small").trajectories("train"))
+    assert len(found) == 2
+    for sample, grid in enumerate(found):
+        assert grid.time.tolist() == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
+        assert {k: len(v) for k, v in grid.coordinates.items()} == {"x": 4, "y": 3}
+        for name in ("density", "velocity", "stress"):
+            assert np.array_equal(grid.fields[name], full[name][sample])
+        # Stored along x alone: the same in every frame, sample and row.
+        assert np.array_equal(grid.fields["mask"], np.broadcast_to(full["mask"][0], (5, 4, 3)))
+        assert grid.boundaries == {"x": "PERIODIC"}
+        assert float(grid.scalars["Re"]) == 100.0
+    some = next(readers.TheWell(tmp_path / "small").trajectories("train", slice(1, 3)))
+    assert np.array_equal(some.fields["velocity"], full["velocity"][0, 1:3])
+    assert len(some.time) == 2
+    about = readers.described(tmp_path / "small")
+    assert about["fields"] == {"t0": ["density", "mask"], "t1": ["velocity"], "t2": ["stress"]}
+    assert about["grid"] == {"x": 4, "y": 3}
+    assert about["parameters of the first file"] == {"Re": 100.0}
+
+
+def test_broken_wells_are_named(tmp_path: Path) -> None:
+    write.the_well(tmp_path / "a", bc_type="MIRROR")
+    with pytest.raises(MisuseError, match=r"one\.hdf5, trajectory 0: .*'MIRROR'; one of PERIODIC, WALL, OPEN"):
+        list(readers.TheWell(tmp_path / "a").trajectories("train"))
+    write.the_well(tmp_path / "b")
+    with h5py.File(tmp_path / "b" / "data" / "train" / "one.hdf5", "a") as file:
+        del file["t1_fields/velocity"]
+    with pytest.raises(MisuseError, match="names 'velocity', which is not there"):
+        list(readers.TheWell(tmp_path / "b").trajectories("train"))
+    with pytest.raises(MisuseError, match="no split 'valid'; it has train, test"):
+        list(readers.TheWell(tmp_path / "b").trajectories("valid"))
+    with pytest.raises(MisuseError, match="no layout that hedgefox reads films from"):
+        readers.open_set(tmp_path / "b")
+
+
 # -- all layouts -------------------------------------------------------------------------------------------------------
 
 

@@ -25,11 +25,11 @@ from .. import environment
 from ..entries import entry
 from ..record import dumps, strict, write_text
 from ..score import MAX_NODES
-from . import gns, lagrangebench
+from . import gns, lagrangebench, meshgraphnets
 from ._suite import Suite, Values
 
 FORMAT, VERSION, FILE = "hedgefox-foreign-scores", 1, "scores.json"
-SUITES = {suite.name: suite for suite in (lagrangebench.SUITE, gns.SUITE)}
+SUITES = {suite.name: suite for suite in (lagrangebench.SUITE, gns.SUITE, meshgraphnets.SUITE)}
 TRACK = "quick"
 """Sets the size and the training steps of models trained here when no track is named."""
 

@@ -18,6 +18,8 @@ import torch
 
 from ...contracts import MisuseError, Trajectory, stack
 from .._files import sha256_file, sha256_text
+from ._facts import Facts
+from ._tfrecord import count
 
 SPLITS = ("train", "valid", "test")
 TRAINING_BYTES = 2 << 30
@@ -42,8 +44,12 @@ class ForeignSet(ABC):
     moves: bool = True
     """Whether nodes move. Of fields on a mesh that stands still, `velocity` is the field and positions never change."""
 
-    def __init__(self, folder: Path) -> None:
+    facts: Facts
+    """What the folder says of itself."""
+
+    def __init__(self, folder: Path, description: str) -> None:
         self.folder = folder
+        self.facts = Facts.read(folder / description)
 
     @property
     def name(self) -> str:
@@ -110,12 +116,8 @@ class ForeignSet(ABC):
     @cached_property
     def manifest(self) -> str:
         """SHA-256 over the names and hashes of its description and its splits: which bytes a model was trained on."""
-        paths = [*self.descriptions(), *(self.path(split) for split in self.splits)]
+        paths = [self.facts.path, *(self.path(split) for split in self.splits)]
         return sha256_text("".join(sorted(f"{path.name} {sha256_file(path)}\n" for path in paths)))
-
-    @abstractmethod
-    def descriptions(self) -> list[Path]:
-        """Files beside those of the splits that are read."""
 
     @property
     @abstractmethod
@@ -138,6 +140,19 @@ class ForeignSet(ABC):
             "statistics": self.statistics,
             "notes": self.notes,
         }
+
+
+class RecordedSet(ForeignSet):
+    """A set whose splits are TFRecord files, a record a trajectory. The last frame of a film is a target of single steps alone."""
+
+    ending: ClassVar[str] = ".tfrecord"
+
+    def count(self, split: str) -> int:
+        """See ForeignSet."""
+        return count(self.require_split(split))
+
+    def _cut(self, film: Trajectory, where: str) -> Iterator[Trajectory]:
+        yield from super()._cut(film.frames(0, film.n_frames - 1), where)
 
 
 def _without_memory(piece: Trajectory) -> Trajectory:

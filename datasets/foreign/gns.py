@@ -24,10 +24,9 @@ from typing import Any
 import numpy as np
 
 from ...contracts import MisuseError, Trajectory
-from ._facts import Facts
 from ._particles import Positions, film_of, types_of
-from ._set import ForeignSet
-from ._tfrecord import Example, Value, count, examples
+from ._set import RecordedSet
+from ._tfrecord import Example, Value, examples
 
 METADATA = "metadata.json"
 WALL = 3
@@ -35,15 +34,14 @@ STATISTICS = ("vel_mean", "vel_std", "acc_mean", "acc_std", "context_mean", "con
 MAX_FRAMES = 1_000_000
 
 
-class Gns(ForeignSet):
+class Gns(RecordedSet):
     """One folder in the layout of DeepMind's particle sets."""
 
-    layout, suite, ending = "gns", "gns", ".tfrecord"
+    layout, suite = "gns", "gns"
     past, horizon = 6, None
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.facts = Facts.read(folder / METADATA)
+        super().__init__(folder, METADATA)
         self.dim = self.facts.integer("dim", 2, 3)
         self.bounds = self.facts.bounds(self.dim)
         self.frame_interval = self.facts.number("dt", positive=True)
@@ -88,17 +86,6 @@ class Gns(ForeignSet):
         table = np.stack(values)
         constant = bool((table == table[0]).all()) and bool(np.isfinite(table[0]).all())
         return {f"context_{k}": float(v) for k, v in enumerate(table[0])} if constant else {}
-
-    def _cut(self, film: Trajectory, where: str) -> Iterator[Trajectory]:
-        yield from super()._cut(film.frames(0, film.n_frames - 1), where)
-
-    def count(self, split: str) -> int:
-        """See ForeignSet."""
-        return count(self.require_split(split))
-
-    def descriptions(self) -> list[Path]:
-        """See ForeignSet."""
-        return [self.facts.path]
 
     @property
     def statistics(self) -> dict[str, list[float]]:

@@ -28,7 +28,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ...contracts import MisuseError, Trajectory
-from ._facts import Facts
 from ._hdf5 import array, opened
 from ._particles import film_of, types_of
 from ._set import ForeignSet
@@ -48,8 +47,7 @@ class LagrangeBench(ForeignSet):
     past, horizon = 6, 20
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.facts = Facts.read(folder / METADATA)
+        super().__init__(folder, METADATA)
         self.dim = self.facts.integer("dim", 2, 3)
         self.bounds = self.facts.bounds(self.dim)
         self.frame_interval = self.facts.number("dt", positive=True) * self.facts.integer("write_every", 1, 10**9, 1)
@@ -121,10 +119,6 @@ class LagrangeBench(ForeignSet):
         """See ForeignSet."""
         with opened(self.require_split(split)) as file:
             return len(file)
-
-    def descriptions(self) -> list[Path]:
-        """See ForeignSet."""
-        return [self.facts.path]
 
     @property
     def statistics(self) -> dict[str, list[float]]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .bench.show.verbs import train as train
     from .bench.show.verbs import validate as validate
     from .bench.show.verbs import verify as verify
+    from .bench.status import status as status
     from .contracts import CheckFailed as CheckFailed
     from .contracts import Domain as Domain
     from .contracts import MisuseError as MisuseError
@@ -60,6 +61,7 @@ _FROM = {
     ],
     "bench.show.player": ["play"],
     "bench.environment": ["doctor"],
+    "bench.status": ["status"],
 }
 _HOME = {name: (module, name) for module, names in _FROM.items() for name in names}
 
@@ -88,6 +90,7 @@ __all__ = [
     "score",
     "show",
     "speed",
+    "status",
     "track",
     "train",
     "validate",

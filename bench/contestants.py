@@ -100,7 +100,11 @@ def resolve(spec: str, domain: Domain, recipe: Recipe, *, size: str, device: str
         return Contestant(ladder[spec])
     known = surrogate_names(domain.name)
     if spec not in known:
-        choices = one_of(spec, [REFERENCE, *ladder, *known], ", a folder of weights or a Python file")
+        files = ", a folder of weights or of predictions, or a Python file"
+        if len(Path(spec).parts) > 1:
+            raise MisuseError(f"{spec} is not right; it must be{files.removeprefix(',')} that is there")
+        plain = [name for name in known if "-" not in name]
+        choices = one_of(spec, [REFERENCE, *ladder, *plain], files, more=known)
         raise MisuseError(f"unknown model {spec!r} for {domain.name}; {choices}")
     if _surrogates().trainable(spec):
         raise MisuseError(f"model {spec!r} must be trained first; give the folder that `hedgefox train` wrote")

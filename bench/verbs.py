@@ -76,6 +76,7 @@ def score(
         foretold.require_splits(chosen)
     # Films to check on, of the split with the most scenes: one alone proves little.
     _check(who, recipe, lambda: load(folder, max(chosen, key=config["trajectories"].__getitem__), device))
+    _claim(out)
     started, scores = time.perf_counter(), list[Score]()
     with _cards_kept(who):
         for k, split in enumerate(chosen):
@@ -117,6 +118,7 @@ def speed(
     for each in who:
         _require_timeable(each)
     _check(who, recipe, lambda: films_on_the_spot(kind, recipe, chosen_track.root_seed, device))
+    _claim(out)
     started = time.perf_counter()
     with _cards_kept(who):
         entries, failed = speed_case(
@@ -147,6 +149,12 @@ def validate(domain: str | Domain, full: bool = False) -> list[PhysicsCheck]:
     return registry.domain(domain).validate(full=full)
 
 
+def _claim(out: str | Path | None) -> None:
+    """Make the folder of a record before anything is measured for it; raises OSError where that cannot be."""
+    if out is not None:
+        Path(out).mkdir(parents=True, exist_ok=True)
+
+
 def data_config(folder: Path) -> dict[str, Any]:
     """What a data set was made as: domain, track, size, numbers of trajectories; MisuseError for what is no data set."""
     path = folder / DESCRIPTION
@@ -158,9 +166,8 @@ def data_config(folder: Path) -> dict[str, Any]:
             raise TypeError(f"{wrong[0]} is {config[wrong[0]]!r}")
         return {name: config[name] for name in kinds}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise MisuseError(
-            f"{folder} is not a data set; give the folder DOMAIN/ that `hedgefox generate` wrote"
-        ) from error
+        what = "is not a data set" if folder.exists() else "is not there"
+        raise MisuseError(f"{folder} {what}; give the folder DOMAIN/ that `hedgefox generate` wrote") from error
 
 
 def track_of_data(folder: Path) -> str:

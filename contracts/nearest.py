@@ -13,9 +13,12 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return by_lower[found[0]] if found else None
 
 
-def one_of(name: str, known: Iterable[str], besides: str = "") -> str:
-    """The end of a message about an unknown name: which is probably meant, and which there are (and what `besides` would do)."""
+def one_of(name: str, known: Iterable[str], besides: str = "", more: Iterable[str] = ()) -> str:
+    """The end of a message about an unknown name: which is probably meant, and which there are, and what `besides` would do.
+
+    Names of `more` may be meant as well, but are too many to be listed.
+    """
     there = [str(k) for k in known]
-    meant = nearest(name, there)
+    meant = nearest(name, [*there, *more])
     asked = f"did you mean {meant!r}? " if meant is not None else ""
-    return f"{asked}one of {', '.join(there)}{besides} is right" if there else "there is none"
+    return f"{asked}one of {', '.join(there)}{besides} is right" if there else f"{asked}there is none"

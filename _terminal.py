@@ -17,6 +17,8 @@ PIPED = 200
 """Columns of tables that go into a file or a pipe."""
 WIDEST = 10_000
 """Columns that no table needs."""
+EMPTY = "–"
+"""What stands where nothing applies."""
 
 
 @dataclass(frozen=True)
@@ -63,17 +65,17 @@ def show_table(console: Any, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _show_row(console: Any, row: dict[str, Any]) -> None:
-    """Print one row of a table as a block of lines, a field each."""
-    from rich.table import Table
+    """Print one row of a table in lines of its own: what it is about, and below it the fields in which something stands."""
+    from rich.padding import Padding
     from rich.text import Text
 
-    block = Table.grid(padding=(0, 2))
-    block.add_column(no_wrap=True)
-    block.add_column(overflow="fold")
-    for name, value in row.items():
-        block.add_row(Text(name, style="dim"), Text(cell(value)))
-    console.print(block)
-    console.print()
+    (_, first), *others = row.items()
+    told = Text()
+    for name, value in others:
+        if (text := cell(value)) not in ("", EMPTY):
+            told.append(" · " if told else "").append(f"{name} ", style="dim").append(text)
+    console.print(Text(cell(first), style="bold"))
+    console.print(Padding(told, (0, 0, 0, 2)))
 
 
 def show_titled(console: Any, tables: Sequence[tuple[str, Sequence[dict[str, Any]]]]) -> None:

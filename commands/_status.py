@@ -1,4 +1,4 @@
-"""The status of a run as a table: a line a job, or, in short, a line for each stage that is done and for every job that is not."""
+"""The status of a run as a table: a line a job, or, in short, a line for the jobs of a stage of which the same is to be told."""
 
 from __future__ import annotations
 
@@ -84,15 +84,13 @@ def _last_words(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _shortened(jobs: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """The jobs of each stage of which there is nothing to tell as one line a state, the others as they are."""
+    """The jobs of each stage of which the same is to be told as one line; those that are at work, or were, as they are."""
     for _, group in groupby(jobs, key=lambda row: row["stage"]):
-        rows = list(group)
-        for state in ("done", "waiting", "missing"):
-            plain = [row for row in rows if row["state"] == state and not row["why"]]
-            if len(plain) > 1:
-                yield _as_one(plain)
-                rows = [row for row in rows if row not in plain]
-        yield from rows
+        alike: dict[Any, list[Mapping[str, Any]]] = {}
+        for row in group:
+            own = row["job"] if row["state"] in ("running", "interrupted") else ""
+            alike.setdefault((row["state"], row["why"], own), []).append(row)
+        yield from (_as_one(rows) if len(rows) > 1 else rows[0] for rows in alike.values())
 
 
 def _as_one(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

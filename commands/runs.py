@@ -50,7 +50,7 @@ def add_status(verbs: Any) -> None:
     example = "hedgefox status runs/quick\n  hedgefox status runs/quick --short"
     made = verb(verbs, "status", what, example, do_status)
     made.add_argument("folder", type=Path, metavar="RUN", help="the folder that `run --out` or `round --out` was given")
-    made.add_argument("--short", action="store_true", help="what is done in one line a stage")
+    made.add_argument("--short", action="store_true", help="jobs of a stage that stand alike in one line")
 
 
 def do_status(args: argparse.Namespace) -> Answer:

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -287,3 +287,76 @@ def test_nothing_is_drawn_where_nobody_watches(capfd: pytest.CaptureFixture[str]
     with _progress.progress("run") as tell:
         tell("generate fluid", 1, 2)
     assert capfd.readouterr() == ("", "")
+
+
+# -- tables ------------------------------------------------------------------------------------------------------------
+
+LONG = "jepa-supervised_specialist"
+BOARD = Path(__file__).resolve().parents[1] / "results" / "2026-11-22-quick-cpu"
+
+
+def printed(width: int, show: Callable[[Any], None]) -> list[str]:
+    console = Console(width=width, color_system=None)
+    with console.capture() as text:
+        show(console)
+    return text.get().splitlines()
+
+
+@pytest.fixture(scope="module")
+def entries() -> list[Any]:
+    from hedgefox.bench.leaderboard import board
+
+    return [e for e in board(BOARD) if e.row["split"] == "test"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 140, 400])
+def test_the_board_fits_and_names_what_it_leaves_out(width: int, entries: list[Any]) -> None:
+    from hedgefox.bench.board_terminal import print_board
+
+    lines = printed(width, lambda console: print_board(entries, console))
+    assert max(map(len, lines)) <= width
+    told = " ".join(" ".join(lines).split())
+    for name in {e.row["model"] for e in entries}:
+        assert name in told, "no model's name is cut"
+    heads = [line for line in lines if line.split()[:2] == ["rank", "model"]]
+    assert len(heads) == 3
+    assert len(set(heads)) == len({len(h) for h in heads}), "a table's columns are those of the others"
+    left_out = told.partition("Left out at this width: ")[2]
+    shown_here = heads[0] + left_out
+    for heading in ("RMSE 20 [m]", "RMSE last [m]", "latency [ms]", "kind", "× equal accuracy", "parameters"):
+        assert heading in shown_here, heading
+    assert ("Left out" in told) == (width < 400)
+
+
+@pytest.mark.parametrize("width", [40, 80, 140])
+def test_other_tables_fold_or_become_lines_a_row(width: int) -> None:
+    from hedgefox._terminal import show_table
+
+    rows = [
+        {
+            "name": LONG,
+            "kind": "generalist",
+            "domains": ["cloth", "fluid"],
+            "trainable": True,
+            "scope": "each",
+            "note": note,
+        }
+        for note in ("state loss, one domain at a time, in several words more than fit beside the others", "")
+    ]
+    lines = printed(width, lambda console: show_table(console, rows))
+    assert max(map(len, lines)) <= width
+    told = " ".join(" ".join(lines).split())
+    assert told.count(LONG) == 2
+    assert "cloth, fluid" in told
+    assert ("kind generalist" in told) == (width < 140), "lines a row name their fields"
+
+
+def test_what_is_piped_is_as_wide_as_columns_says(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from hedgefox._terminal import console_on
+
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert console_on(sys.stdout).width == 200
+    monkeypatch.setenv("COLUMNS", "77")
+    assert console_on(sys.stdout).width == 77

@@ -53,7 +53,7 @@ def style() -> str:
 def script() -> str:
     """three.js, the player and what unpacks films, for a page's script element; after it, `HedgefoxPlayer.all()` starts every
     player of the page, or `HedgefoxPlayer(element, data)` one."""
-    parts = (("vendor", "three.iife.min.js"), ("packing.js",), ("player.js",))
+    parts = (("vendor", "three.iife.min.js"), ("packing.js",), ("matter.js",), ("player.js",))
     return "\n".join(_text(*part) for part in parts)
 
 

@@ -1,49 +1,13 @@
 // HedgefoxPlayer(element, data, settings): films of one scene side by side, one camera for all. `data` is what bench/play/film.py
 // makes, its numbers as text or as arrays; `settings` are another player's, taken over.
-// Plain functions over typed arrays; nothing is allocated while a film plays.
+// What is drawn is HedgefoxMatter's; here are the controls, the camera and the clock.
 "use strict";
 var HedgefoxPlayer = (() => {
-  const VIRIDIS = ["440154", "482878", "3e4989", "31688e", "26828e", "1f9e89", "35b779", "6ece58", "b5de2b", "fde725"];
+  const { VIRIDIS, diverged, three3 } = HedgefoxMatter;
   const TITLES = { speed: ["speed", "m/s"], error: ["distance from the truth", "m"], material: ["", ""] };
   const SPEEDS = [0.05, 0.1, 0.25, 0.5, 1, 2];
   const MOST_ALIVE = 6; // a browser grants a page about 16 WebGL contexts
-  const GONE = 65535;
   const alive = [];
-
-  const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-  const numbers = (held, Kind) => (!held ? null : held instanceof Kind ? held : new Kind(bytes(held).buffer));
-  const linear = (v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-
-  // 256 colours of the scale, in linear light, as three.js wants them.
-  const PALETTE = (() => {
-    const found = new Float32Array(256 * 3);
-    for (let i = 0; i < 256; i++) {
-      const at = (i / 255) * (VIRIDIS.length - 1), k = Math.min(Math.floor(at), VIRIDIS.length - 2);
-      for (let c = 0; c < 3; c++) {
-        const [a, b] = [k, k + 1].map((j) => parseInt(VIRIDIS[j].slice(2 * c, 2 * c + 2), 16) / 255);
-        found[3 * i + c] = linear(a + (b - a) * (at - k));
-      }
-    }
-    return found;
-  })();
-
-  const POINTS_VERTEX = `
-    uniform float radius; uniform float height; varying vec3 tint; varying float depth; attribute vec3 color;
-    void main() {
-      tint = color;
-      vec4 seen = modelViewMatrix * vec4(position, 1.0);
-      gl_Position = projectionMatrix * seen;
-      gl_PointSize = max(2.0, height * projectionMatrix[1][1] * radius / -seen.z);
-    }`;
-  const POINTS_FRAGMENT = `
-    uniform float opacity; uniform vec3 plain; uniform float isPlain; varying vec3 tint;
-    void main() {
-      vec2 at = 2.0 * gl_PointCoord - 1.0; float away = dot(at, at);
-      if (away > 1.0) discard;
-      float light = 0.45 + 0.55 * clamp(dot(vec3(at.x, -at.y, sqrt(1.0 - away)), normalize(vec3(-0.4, 0.6, 0.9))), 0.0, 1.0);
-      gl_FragColor = vec4(mix(tint, plain, isPlain) * light, opacity);
-      #include <colorspace_fragment>
-    }`;
 
   function tag(name, attributes, ...children) {
     const made = document.createElement(name);
@@ -52,236 +16,6 @@ var HedgefoxPlayer = (() => {
     return made;
   }
 
-  // ---- matter: what a film is drawn as -------------------------------------------------------------------------------
-
-  function decode(data) {
-    const films = data.films.map((film) => ({
-      ...film,
-      levels: numbers(film.position, Uint16Array),
-      poses: numbers(film.pose, Float32Array),
-    }));
-    return {
-      films,
-      driven: numbers(data.driven, Uint8Array),
-      mass: numbers(data.mass, Float32Array),
-      faces: numbers(data.faces, Uint32Array),
-      body: numbers(data.body, Int32Array),
-      obstacles: numbers(data.obstacle_position, Float32Array),
-      boxOffset: numbers(data.box_offset, Float32Array),
-    };
-  }
-
-  function lit(scene) {
-    scene.add(new THREE.HemisphereLight(0xffffff, 0xaaaaaa, 2.7));
-    const sun = new THREE.DirectionalLight(0xffffff, 2.0);
-    sun.position.set(-0.5, -0.8, 1);
-    scene.add(sun);
-    return scene;
-  }
-
-  function pointsMaterial(data, ghost) {
-    return new THREE.ShaderMaterial({
-      vertexShader: POINTS_VERTEX,
-      fragmentShader: POINTS_FRAGMENT,
-      uniforms: {
-        radius: { value: data.radius * 1.1 },
-        height: { value: 1 },
-        opacity: { value: ghost ? 0.35 : 1 },
-        plain: { value: new THREE.Color(0x808080) },
-        isPlain: { value: ghost ? 1 : 0 },
-      },
-      transparent: ghost,
-      depthWrite: !ghost,
-    });
-  }
-
-  function solidMaterial(ghost) {
-    return new THREE.MeshLambertMaterial(
-      ghost
-        ? { color: 0x808080, transparent: true, opacity: 0.4, side: THREE.DoubleSide, depthWrite: false }
-        : { color: 0xffffff, side: THREE.DoubleSide });
-  }
-
-  // A film drawn as particles or as a sheet: positions and colours of its nodes go straight to the buffers.
-  function nodeMatter(data, parts) {
-    const geometry = new THREE.BufferGeometry();
-    const place = new Float32Array(3 * data.nodes), colour = new Float32Array(3 * data.nodes);
-    for (const [name, values] of [["position", place], ["color", colour]]) {
-      geometry.setAttribute(name, new THREE.BufferAttribute(values, 3).setUsage(THREE.DynamicDrawUsage));
-    }
-    const sheet = parts.faces !== null;
-    if (sheet) {
-      geometry.setIndex(new THREE.BufferAttribute(parts.faces, 1));
-      geometry.setAttribute("normal", new THREE.BufferAttribute(new Float32Array(3 * data.nodes), 3).setUsage(THREE.DynamicDrawUsage));
-    }
-    const kinds = [false, true].map((ghost) => {
-      const made = sheet
-        ? new THREE.Mesh(geometry, Object.assign(solidMaterial(ghost), ghost ? {} : { vertexColors: true }))
-        : new THREE.Points(geometry, pointsMaterial(data, ghost));
-      made.frustumCulled = false;
-      return made;
-    });
-    const update = (where, tints) => {
-      place.set(where);
-      colour.set(tints);
-      geometry.attributes.position.needsUpdate = geometry.attributes.color.needsUpdate = true;
-      if (sheet) sheetNormals(place, parts.faces, geometry.attributes.normal);
-    };
-    return { objects: [kinds[0]], ghosts: [kinds[1]], update };
-  }
-
-  // Area-weighted normals of the nodes of a triangle mesh.
-  function sheetNormals(p, faces, attribute) {
-    const n = attribute.array;
-    n.fill(0);
-    for (let f = 0; f < faces.length; f += 3) {
-      const a = 3 * faces[f], b = 3 * faces[f + 1], c = 3 * faces[f + 2];
-      const ux = p[b] - p[a], uy = p[b + 1] - p[a + 1], uz = p[b + 2] - p[a + 2];
-      const vx = p[c] - p[a], vy = p[c + 1] - p[a + 1], vz = p[c + 2] - p[a + 2];
-      const x = uy * vz - uz * vy, y = uz * vx - ux * vz, z = ux * vy - uy * vx;
-      n[a] += x; n[a + 1] += y; n[a + 2] += z;
-      n[b] += x; n[b + 1] += y; n[b + 2] += z;
-      n[c] += x; n[c + 1] += y; n[c + 2] += z;
-    }
-    for (let i = 0; i < n.length; i += 3) {
-      const length = Math.hypot(n[i], n[i + 1], n[i + 2]) || 1;
-      n[i] /= length; n[i + 1] /= length; n[i + 2] /= length;
-    }
-    attribute.needsUpdate = true;
-  }
-
-  function solidGeometry(solid) {
-    if (solid.shape === "box") return new THREE.BoxGeometry(2, 2, 2);
-    if (solid.shape === "ball") return new THREE.SphereGeometry(1, 28, 18);
-    // three.js draws capsules along y; ours lie along z.
-    return new THREE.CapsuleGeometry(solid.size[0], 2 * solid.size[1], 10, 24).rotateX(Math.PI / 2);
-  }
-
-  const solidScale = (solid) =>
-    solid.shape === "box" ? solid.size : Array(3).fill(solid.shape === "ball" ? solid.size[0] : 1);
-
-  // Bodies as instanced solids, one batch a geometry; a body has the mean colour of its nodes.
-  function bodyMatter(data, parts) {
-    const batches = new Map();
-    data.solids.forEach((solid) => {
-      const key = solid.shape === "capsule" ? `capsule ${solid.size}` : solid.shape;
-      if (!batches.has(key)) batches.set(key, []);
-      batches.get(key).push(solid);
-    });
-    const objects = [], ghosts = [], jobs = [];
-    for (const solids of batches.values()) {
-      const geometry = solidGeometry(solids[0]);
-      const [mesh, ghost] = [false, true].map((g) => new THREE.InstancedMesh(geometry, solidMaterial(g), solids.length));
-      mesh.instanceColor = new THREE.InstancedBufferAttribute(new Float32Array(3 * solids.length), 3);
-      ghost.instanceMatrix = mesh.instanceMatrix;
-      mesh.frustumCulled = ghost.frustumCulled = false;
-      objects.push(mesh); ghosts.push(ghost); jobs.push({ mesh, solids });
-    }
-    const nBodies = 1 + Math.max(...data.solids.map((s) => s.body));
-    const sum = new Float32Array(3 * nBodies), count = new Float32Array(nBodies);
-    for (const b of parts.body) if (b >= 0) count[b] += 1;
-    const update = (where, tints, poses, frame) => {
-      sum.fill(0);
-      parts.body.forEach((b, i) => { if (b >= 0) for (let c = 0; c < 3; c++) sum[3 * b + c] += tints[3 * i + c] / count[b]; });
-      for (const { mesh, solids } of jobs) solids.forEach((solid, i) => placeSolid(mesh, i, solid, poses, frame * nBodies, sum));
-    };
-    return { objects, ghosts, update };
-  }
-
-  const scratch = () => ({ p: new THREE.Vector3(), q: new THREE.Quaternion(), s: new THREE.Vector3(), m: new THREE.Matrix4(), n: new THREE.Matrix4() });
-  let held = null;
-
-  function placeSolid(mesh, index, solid, poses, row, colours) {
-    held = held || scratch();
-    const at = 7 * (row + solid.body), own = solid.pose, scale = solidScale(solid);
-    held.m.compose(held.p.fromArray(poses, at), held.q.fromArray(poses, at + 3), held.s.set(1, 1, 1));
-    held.n.compose(held.p.fromArray(own), held.q.fromArray(own, 3), held.s.fromArray(scale));
-    mesh.setMatrixAt(index, held.m.multiply(held.n));
-    mesh.instanceMatrix.needsUpdate = true;
-    for (let c = 0; c < 3; c++) mesh.instanceColor.array[3 * index + c] = colours[3 * solid.body + c];
-    mesh.instanceColor.needsUpdate = true;
-  }
-
-  // ---- what stands still, or moves by script --------------------------------------------------------------------------
-
-  const three3 = (row, fill = 0) => [row[0], row[1], row.length > 2 ? row[2] : fill];
-
-  function surroundings(data, parts) {
-    const scene = lit(new THREE.Scene()), group = new THREE.Group();
-    const low = three3(data.bounds[0]), high = three3(data.bounds[1]);
-    const size = high.map((v, k) => v - low[k]);
-    const box = new THREE.EdgesGeometry(new THREE.BoxGeometry(...size));
-    const lines = new THREE.LineSegments(box, new THREE.LineBasicMaterial({ transparent: true, opacity: 0.55 }));
-    lines.position.set(...low.map((v, k) => v + size[k] / 2));
-    group.add(lines);
-    scene.add(group);
-    const obstacles = data.obstacles.map((o) => obstacle(o, data));
-    obstacles.forEach((o) => scene.add(o));
-    const axes = data.axes;
-    const update = (frame) => {
-      const off = parts.boxOffset;
-      if (off) group.position.set(off[frame * axes], off[frame * axes + 1], axes > 2 ? off[frame * axes + 2] : 0);
-      obstacles.forEach((o, i) => {
-        const at = (frame * obstacles.length + i) * axes, c = parts.obstacles;
-        o.position.set(c[at], c[at + 1], axes > 2 ? c[at + 2] : 0);
-      });
-    };
-    return { scene, lines, update };
-  }
-
-  function obstacle(o, data) {
-    const size = three3(o.size, 0.2 * o.size[0]);
-    const geometry = o.shape === "box" ? new THREE.BoxGeometry(...size.map((v) => 2 * v)) : new THREE.SphereGeometry(o.size[0], 36, 24);
-    const material = new THREE.MeshLambertMaterial({ color: 0x9a6b3f, transparent: true, opacity: 0.55, depthWrite: false });
-    const made = new THREE.Mesh(geometry, material);
-    if (data.axes === 2) made.scale.z = o.shape === "box" ? 1 : 0.02;
-    return made;
-  }
-
-  // ---- numbers of a frame ---------------------------------------------------------------------------------------------
-
-  // Positions (N, 3) [m] of a film at a frame, into `into`.
-  function placesAt(film, data, frame, into) {
-    const d = data.axes, start = frame * data.nodes * d;
-    const [l0, l1, l2] = [film.low[0], film.low[1], film.low[2]], [s0, s1, s2] = film.step;
-    for (let i = 0, at = start; i < data.nodes; i++, at += d) {
-      into[3 * i] = l0 + s0 * film.levels[at];
-      into[3 * i + 1] = l1 + s1 * film.levels[at + 1];
-      into[3 * i + 2] = d > 2 ? l2 + s2 * film.levels[at + 2] : 0;
-    }
-  }
-
-  // Distances (N,) [m] between two sets of positions, by the shortest way where an axis is periodic.
-  function distances(a, b, period, into) {
-    const [px, py] = period, pz = period.length > 2 ? period[2] : 0;
-    for (let i = 0, k = 0; i < into.length; i++, k += 3) {
-      let x = a[k] - b[k], y = a[k + 1] - b[k + 1], z = a[k + 2] - b[k + 2];
-      if (px) x -= px * Math.round(x / px);
-      if (py) y -= py * Math.round(y / py);
-      if (pz) z -= pz * Math.round(z / pz);
-      into[i] = Math.sqrt(x * x + y * y + z * z);
-    }
-  }
-
-  function tint(values, low, high, into) {
-    const range = high > low ? 255 / (high - low) : 0;
-    for (let i = 0; i < values.length; i++) {
-      let k = range ? Math.round((values[i] - low) * range) : 128;
-      k = 3 * (k < 0 ? 0 : k > 255 ? 255 : k);
-      into[3 * i] = PALETTE[k]; into[3 * i + 1] = PALETTE[k + 1]; into[3 * i + 2] = PALETTE[k + 2];
-    }
-  }
-
-  // Driven nodes are marked: orange, which the scale does not hold.
-  function markDriven(driven, into) {
-    if (!driven) return;
-    for (let i = 0; i < driven.length; i++) {
-      if (driven[i]) { into[3 * i] = 0.9; into[3 * i + 1] = 0.2; into[3 * i + 2] = 0.02; }
-    }
-  }
-
-  const diverged = (film, frame) => film.diverged_at >= 0 && frame >= film.diverged_at;
-
   // ---- the player -----------------------------------------------------------------------------------------------------
 
   class Player {
@@ -289,6 +23,7 @@ var HedgefoxPlayer = (() => {
       this.element = element;
       this.data = data;
       this.frame = 0;
+      this.between = 0; // how far on to the next frame, below 1
       this.clock = 0;
       this.playing = false;
       this.overlay = false;
@@ -297,13 +32,16 @@ var HedgefoxPlayer = (() => {
       this.colour = data.colour;
       for (const name of ["overlay", "loop", "speed"]) if (name in settings) this[name] = settings[name];
       if (settings.colour in data.scales) this.colour = settings.colour;
-      this.spent = { updates: 0, update_ms: 0, draws: 0, draw_ms: 0 };
+      this.spent = { updates: 0, update_ms: 0, draws: 0, draw_ms: 0, calls: 0 };
+      this.onFrame = (now) => { this.waiting = false; this.tick(now); };
       this.page();
       this.seen = new IntersectionObserver((entries) => this.visible(entries.some((e) => e.isIntersecting)), { rootMargin: "200px" });
       this.seen.observe(element);
       this.scheme = matchMedia("(prefers-color-scheme: dark)");
-      this.restyle = () => this.touch();
+      this.restyle = () => { this.ink = null; this.touch(); };
       this.scheme.addEventListener("change", this.restyle);
+      this.themed = new MutationObserver(this.restyle);
+      this.themed.observe(document.documentElement, { attributes: true });
       if (settings.playing) this.play();
     }
 
@@ -318,6 +56,7 @@ var HedgefoxPlayer = (() => {
       this.pause();
       this.seen.disconnect();
       this.scheme.removeEventListener("change", this.restyle);
+      this.themed.disconnect();
       if (this.renderer) this.release();
       if (this.controls) this.controls.dispose();
       this.element.replaceChildren();
@@ -411,8 +150,8 @@ var HedgefoxPlayer = (() => {
 
     show(frame) {
       const last = this.data.frames - 1;
-      this.frame = Math.max(0, Math.min(last, frame));
-      this.clock = this.frame;
+      this.frame = this.clock = Math.max(0, Math.min(last, frame));
+      this.between = 0;
       this.touch();
     }
     step(by) { this.pause(); this.show(this.frame + by); }
@@ -425,8 +164,10 @@ var HedgefoxPlayer = (() => {
       this.playButton.setAttribute("aria-label", "pause");
       this.wake();
     }
+    // Stands still on a frame, never between two.
     pause() {
       this.playing = false;
+      if (this.between) this.show(this.frame);
       this.playButton.textContent = "▶";
       this.playButton.setAttribute("aria-label", "play");
     }
@@ -530,11 +271,12 @@ var HedgefoxPlayer = (() => {
         return;
       }
       this.renderer.autoClear = false;
+      this.renderer.info.autoReset = false;
       this.renderer.setClearColor(0, 0);
       const canvas = this.renderer.domElement;
       canvas.setAttribute("aria-hidden", "true");
       this.stage.prepend(canvas);
-      if (!this.parts) this.prepare();
+      if (!this.drawn) this.prepare();
       this.resized = new ResizeObserver(() => { this.resize(); this.wake(true); });
       this.resized.observe(this.stage);
       alive.push(this);
@@ -556,18 +298,7 @@ var HedgefoxPlayer = (() => {
 
     prepare() {
       const { data } = this;
-      this.parts = decode(data);
-      this.around = surroundings(data, this.parts);
-      const bodies = data.solids.length > 0;
-      this.drawn = this.parts.films.map((film) => {
-        const matter = bodies && film.poses ? bodyMatter(data, this.parts) : nodeMatter(data, this.parts);
-        const scene = lit(new THREE.Scene()), ghosts = lit(new THREE.Scene());
-        matter.objects.forEach((o) => scene.add(o));
-        matter.ghosts.forEach((o) => ghosts.add(o));
-        return { film, matter, scene, ghosts };
-      });
-      const room = () => new Float32Array(3 * data.nodes);
-      this.room = { now: room(), before: room(), truth: room(), tints: room(), values: new Float32Array(data.nodes) };
+      ({ films: this.drawn, around: this.around } = HedgefoxMatter.build(data));
       this.camera = new THREE.PerspectiveCamera(35, 1, 0.01, 100);
       this.camera.up.set(...(data.axes === 2 ? [0, 1, 0] : [0, 0, 1]));
       this.controls = new THREE.OrbitControls(this.camera, this.grid);
@@ -585,7 +316,8 @@ var HedgefoxPlayer = (() => {
       const ratio = Math.min(devicePixelRatio || 1, 2);
       this.renderer.setPixelRatio(ratio);
       this.renderer.setSize(this.stage.clientWidth, this.stage.clientHeight, false);
-      const { panel } = this.panels[0];
+      const { panel } = this.panels[0], height = this.stage.clientHeight;
+      this.boxes = this.panels.map(({ panel: p }) => [p.offsetLeft, height - p.offsetTop - p.clientHeight, p.clientWidth, p.clientHeight]);
       this.camera.aspect = (panel.clientWidth || 4) / (panel.clientHeight || 3);
       this.camera.updateProjectionMatrix();
       for (const { matter } of this.drawn) {
@@ -602,7 +334,7 @@ var HedgefoxPlayer = (() => {
       if (draw) this.dirty = true;
       if (this.waiting || !this.inView || !this.renderer) return;
       this.waiting = true;
-      requestAnimationFrame((now) => { this.waiting = false; this.tick(now); });
+      requestAnimationFrame(this.onFrame);
     }
 
     tick(now) {
@@ -623,64 +355,49 @@ var HedgefoxPlayer = (() => {
         else { this.clock = last; this.pause(); }
       }
       const frame = Math.min(Math.floor(this.clock), last);
-      if (frame !== this.frame) {
-        this.frame = frame;
-        this.stale = this.dirty = true;
-        this.tell();
-      }
+      this.between = this.playing && frame < last ? this.clock - frame : 0;
+      this.stale = this.dirty = true;
+      if (frame === this.frame) return;
+      this.frame = frame;
+      this.tell();
     }
 
     update() {
       const started = performance.now();
-      const { data, room, frame } = this;
-      if (data.truth !== null) placesAt(this.parts.films[data.truth], data, frame, room.truth);
-      for (const { film, matter, scene, ghosts } of this.drawn) {
+      const { frame, between, colour } = this;
+      for (const { film, matter } of this.drawn) {
         const shown = !diverged(film, frame);
-        for (const o of [...matter.objects, ...matter.ghosts]) o.visible = shown;
-        if (!shown) continue;
-        placesAt(film, data, frame, room.now);
-        this.values(film);
-        tint(room.values, ...data.scales[this.colour], room.tints);
-        markDriven(this.parts.driven, room.tints);
-        matter.update(room.now, room.tints, film.poses, frame);
+        for (const o of matter.objects) o.visible = shown;
+        for (const o of matter.ghosts) o.visible = shown;
+        if (shown) matter.update(frame, between, colour);
       }
-      this.around.update(frame);
+      this.around.update(frame, between);
       this.stale = false;
       this.spent.updates += 1;
       this.spent.update_ms += performance.now() - started;
     }
 
-    values(film) {
-      const { data, room, frame } = this;
-      if (this.colour === "material") room.values.set(this.parts.mass);
-      else if (this.colour === "error") distances(room.now, room.truth, data.period, room.values);
-      else {
-        // The mean speed since the frame before; of the first frame, until the next.
-        placesAt(film, data, frame ? frame - 1 : Math.min(1, data.frames - 1), room.before);
-        distances(room.now, room.before, data.period, room.values);
-        for (let i = 0; i < room.values.length; i++) room.values[i] /= data.interval;
-      }
-    }
-
     draw() {
       const started = performance.now();
-      const { renderer, data } = this;
-      const height = this.stage.clientHeight;
-      this.around.lines.material.color.setStyle(getComputedStyle(this.element).color);
+      const { renderer, data, drawn, boxes } = this;
+      if (!this.ink) {
+        this.ink = getComputedStyle(this.element).color;
+        this.around.lines.material.color.setStyle(this.ink);
+      }
+      renderer.info.reset();
       renderer.setScissorTest(false);
       renderer.clear();
       renderer.setScissorTest(true);
-      this.drawn.forEach((drawn, k) => {
-        const { panel } = this.panels[k];
-        const [x, y, w, h] = [panel.offsetLeft, height - panel.offsetTop - panel.clientHeight, panel.clientWidth, panel.clientHeight];
-        renderer.setViewport(x, y, w, h);
-        renderer.setScissor(x, y, w, h);
-        renderer.render(drawn.scene, this.camera);
-        if (this.overlay && k !== data.truth) renderer.render(this.drawn[data.truth].ghosts, this.camera);
+      for (let k = 0; k < drawn.length; k++) {
+        renderer.setViewport(...boxes[k]);
+        renderer.setScissor(...boxes[k]);
+        renderer.render(drawn[k].scene, this.camera);
+        if (this.overlay && data.truth !== null && k !== data.truth) renderer.render(drawn[data.truth].ghosts, this.camera);
         renderer.render(this.around.scene, this.camera);
-      });
+      }
       this.dirty = false;
       this.spent.draws += 1;
+      this.spent.calls = renderer.info.render.calls;
       this.spent.draw_ms += performance.now() - started;
     }
   }

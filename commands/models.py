@@ -6,7 +6,6 @@ import argparse
 from typing import Any
 
 from .._terminal import Answer, as_pairs, show_lines, show_table
-from ..contracts.errors import MisuseError
 from ._arguments import count, device, folder, seed, verb
 
 
@@ -79,6 +78,7 @@ def add_score(verbs: Any) -> None:
 def do_score(args: argparse.Namespace) -> Answer:
     """Score and show the board of just these models."""
     from ..bench.verbs import score
+    from ..contracts import MisuseError
     from ..datasets.foreign import recognised
 
     if recognised(args.data) is not None:
@@ -95,6 +95,7 @@ def do_score(args: argparse.Namespace) -> Answer:
 def _score_foreign(args: argparse.Namespace) -> Answer:
     """Score under the definitions of another suite."""
     from ..bench.suites.score import score
+    from ..contracts import MisuseError
 
     if args.split is not None and len(args.split) > 1:
         raise MisuseError(f"{args.data} is scored on one split at a time; {len(args.split)} were given with --split")

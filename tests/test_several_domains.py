@@ -96,7 +96,7 @@ def test_two_processes_make_the_same_data_weights_and_scores(
     mine, theirs = records.read(again), records.read(finished)
     assert mine["scores"] == theirs["scores"]
     assert mine["failures"] == []
-    assert {"generate tumbling", "train linear on ballistic", "score tumbling long"} <= set(told)
+    assert {"generate tumbling", "train linear on ballistic seed 0", "score tumbling long"} <= set(told)
     assert not list((again / "stages").glob("*.h5")), "truths are forgotten"
 
 

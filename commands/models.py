@@ -19,12 +19,12 @@ def add_train(verbs: Any) -> None:
         example,
         do_train,
     )
-    made.add_argument("model", metavar="MODEL")
+    made.add_argument("model", metavar="MODEL", help="FILE or FILE-VARIANT (see `hedgefox list models`)")
     made.add_argument("--domain", metavar="D", help="which of several in DIR; default: all of them")
     made.add_argument(
         "--track", metavar="T", help="sets size and steps; default: that of the data, quick for other layouts"
     )
-    made.add_argument("--seed", type=seed, default=0, metavar="S")
+    made.add_argument("--seed", type=seed, default=0, metavar="S", help="of weights and batches (default: 0)")
     what = "the folder DIR/DOMAIN that generate wrote, DIR for a model that learns all domains at once, or a set in another layout"
     folder(made, "--data", what)
     folder(made, "--out", "weights, log and card go here")

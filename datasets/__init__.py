@@ -26,6 +26,7 @@ from ._pool import worth_starting as worth_starting
 from ._statistics import FieldStatistics as FieldStatistics
 from ._statistics import Statistics as Statistics
 from ._statistics import statistics as statistics
+from ._stored import StoredWindows as StoredWindows
 from ._verify import Problem as Problem
 from ._verify import verify as verify
 from ._windows import Windows as Windows

@@ -158,7 +158,7 @@ HINTS = {
     errno.ENOTDIR: "a file is in the way; choose another folder",
     errno.EEXIST: "a file is in the way; choose another folder",
     errno.EISDIR: "a file is right here",
-    errno.ENOENT: "is it spelled right?",
+    errno.ENOENT: "is it spelled right, and a place that can be written?",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
 """What to do about errors of the system."""
@@ -170,7 +170,7 @@ def said(error: Exception) -> str:
 
     if isinstance(error, OSError) and error.strerror:
         hint = HINTS.get(error.errno or 0)
-        return f"{error.filename or 'the output'}: {error.strerror}{f'; {hint}' if hint else ''}"
+        return f"{error.filename2 or error.filename or 'the output'}: {error.strerror}{f'; {hint}' if hint else ''}"
     text = " ".join(str(error).split())
     return text if isinstance(error, HedgefoxError) else f"{type(error).__name__}: {text} (--debug shows where)"
 

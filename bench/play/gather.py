@@ -33,6 +33,8 @@ def gathered(asked: Asked) -> tuple[dict[str, Any], Path]:
     Raises MisuseError for what is neither a run, a data set nor a file of films, and for options that do not belong to it.
     """
     first = asked.what[0]
+    if missing := [path for path in asked.what if not path.exists()]:
+        raise MisuseError(f"{missing[0]} is not there; the folder of a run or a data set, or files of films, are right")
     if not first.is_dir():
         return _of_files(asked)
     if len(asked.what) > 1:

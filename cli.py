@@ -46,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
         about.add_doctor,
         data.add_generate,
         data.add_verify,
+        data.add_regenerate,
         layouts.add_inspect,
         layouts.add_export,
         models.add_train,

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .._terminal import Answer, as_pairs, show_lines, show_table
-from ._arguments import count, device, folder, verb
-
+from ._arguments import count, device, folder, seed, verb
 from .draw import add_plots, plotted
 
 
@@ -20,8 +19,9 @@ def add_generate(verbs: Any) -> None:
         verbs, "generate", "simulate a domain's data for a track; the same command resumes", example, do_generate
     )
     made.add_argument("domain", metavar="DOMAIN", help="a kind of physics (see `hedgefox list domains`)")
-    what = "a track, which fixes sizes and effort (see `hedgefox list tracks`)"
-    made.add_argument("--track", required=True, metavar="T", help=what)
+    made.add_argument(
+        "--track", required=True, metavar="T", help="a track, which fixes sizes and effort (see `hedgefox list tracks`)"
+    )
     folder(made, "--out", "data go to DIR/DOMAIN")
     what = "trajectories of one start that differ in one parameter or in the script (default: 1)"
     made.add_argument("--siblings", type=count, default=1, metavar="K", help=what)
@@ -68,24 +68,72 @@ def _estimated(args: argparse.Namespace, settings: dict[str, Any]) -> Answer:
 def add_verify(verbs: Any) -> None:
     """`verify`."""
     what = "prove data sound: hashes, schema, finiteness, physics"
-    verb(verbs, "verify", what, "hedgefox verify data/fluid", do_verify).add_argument(
-        "folder", type=Path, metavar="DIR"
-    )
+    made = verb(verbs, "verify", what, "hedgefox verify data/fluid", do_verify)
+    made.add_argument("folder", type=Path, metavar="DIR", help="the folder DIR/DOMAIN that generate wrote")
+    what = "look into N shards drawn at random, not into all; the bytes of all are hashed"
+    made.add_argument("--sample", type=count, metavar="N", help=what)
+    what = "simulate N trajectories drawn at random again and compare them with what is stored"
+    made.add_argument("--regenerate", type=count, default=0, metavar="N", help=what)
 
 
 def do_verify(args: argparse.Namespace) -> Answer:
     """Every problem found; holds when there is none."""
     from ..datasets import verify
 
-    found = verify(args.folder, progress=lambda done, total: args.tell(f"verify {args.folder}", done, total))
+    found = verify(
+        args.folder,
+        progress=lambda done, total: args.tell(f"verify {args.folder}", done, total),
+        sample=args.sample,
+    )
     problems = [{"path": str(p.path), "what": p.what} for p in found]
+    # What is damaged is made again by generate; comparing it would only say so once more.
+    again = _made_again(args) if args.regenerate and not problems else []
     lines = [f"{p['path']}: {p['what']}" for p in problems] or [f"{args.folder} is sound"]
-    return Answer({"problems": problems}, lambda console: show_lines(console, *lines), holds=not problems)
+    lines += [f"{a['split']} {a['index']}: {a['what']}" for a in again]
+    data = {"problems": problems, "regenerated": again}
+    holds = not problems and all(a["holds"] for a in again)
+    return Answer(data, lambda console: show_lines(console, *lines), holds)
+
+
+def _made_again(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Some trajectories of a data set made again, and how each compares."""
+    from ..datasets import drawn_at_random, regenerate
+
+    chosen = drawn_at_random(args.folder, args.regenerate)
+    rows: list[dict[str, Any]] = []
+    for k, (split, index) in enumerate(chosen):
+        args.tell("regenerate", k, len(chosen))
+        made = regenerate(args.folder, split, index)
+        rows.append({"split": split, "index": index, "holds": made.holds, "what": made.what})
+    args.tell("regenerate", len(chosen), len(chosen))
+    return rows
+
+
+def add_regenerate(verbs: Any) -> None:
+    """`regenerate`."""
+    what = "make one trajectory of a data set again from its description, and compare it with the stored one"
+    made = verb(verbs, "regenerate", what, "hedgefox regenerate data/fluid test 3 --out film.h5", do_regenerate)
+    made.add_argument("folder", type=Path, metavar="DIR", help="the folder DIR/DOMAIN that generate wrote")
+    made.add_argument("split", metavar="SPLIT", help="train, valid, test or one out of distribution")
+    made.add_argument("index", type=seed, metavar="INDEX", help="of the trajectory in its split, from 0")
+    made.add_argument("--out", type=Path, metavar="FILE", help="write the film there, for hedgefox play")
+
+
+def do_regenerate(args: argparse.Namespace) -> Answer:
+    """Holds when the film is the stored one, or near enough where versions differ."""
+    from ..datasets import regenerate, save
+
+    made = regenerate(args.folder, args.split, args.index)
+    if args.out is not None:
+        save(made.film, args.out)
+    names = ("stored", "same", "start", "early", "whole", "holds", "what")
+    data = {name: getattr(made, name) for name in names} | {"versions": list(made.versions)}
+    return Answer(data, lambda console: show_lines(console, f"{args.split} {args.index}: {made.what}"), made.holds)
 
 
 def add_validate(verbs: Any) -> None:
     """`validate`."""
-    example = "hedgefox validate fluid\n  hedgefox validate --full --plots docs/figures --into docs"
+    example = "hedgefox validate fluid\n  hedgefox validate --plots docs/figures --into docs"
     made = verb(verbs, "validate", "simulators against physics", example, do_validate)
     made.add_argument("domain", nargs="?", metavar="DOMAIN", help="default: all")
     made.add_argument("--full", action="store_true", help="also what takes minutes")

@@ -23,6 +23,9 @@ from ._generate import seconds as seconds
 from ._manifest import manifest_hash as manifest_hash
 from ._pool import Workers as Workers
 from ._pool import worth_starting as worth_starting
+from ._regenerate import Regenerated as Regenerated
+from ._regenerate import drawn_at_random as drawn_at_random
+from ._regenerate import regenerate as regenerate
 from ._statistics import FieldStatistics as FieldStatistics
 from ._statistics import Statistics as Statistics
 from ._statistics import statistics as statistics

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,6 +108,15 @@ def _records(path: Path) -> list[Record]:
 def _rows(path: Path) -> list[Row]:
     with opened(path) as file:
         return index_of(file)
+
+
+def load_record(path: Path, entry: Entry, number: int) -> Record | None:
+    """The trajectory of that number in a shard, or None where the shard is not there; raises CheckFailed for other bytes."""
+    if not path.is_file():
+        return None
+    _require_hash(path, entry)
+    with opened(path) as file:
+        return next(itertools.islice(records(file), number, None))
 
 
 def save(film: Trajectory, path: str | Path) -> None:

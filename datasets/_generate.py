@@ -24,6 +24,7 @@ from ._manifest import MANIFEST, Entry, append, entry_of, hash_of, read_manifest
 from ._overlap import overlapped
 from ._plan import CARD, Plan, Shard, read_plan, require_same_config, text_of
 from ._pool import Result, Task, Workers, portable, simulated
+from ._provenance import commit
 from ._record import film_of
 from ._shard import Place, ShardWriter, opened, records, require_sound
 from ._statistics import Accumulator, Statistics, statistics, write_statistics
@@ -161,7 +162,7 @@ def _publish(job: Job, shard: Shard, before: Entry | None) -> None:
         entry = entry_of(job.folder, job.plan, shard)
     if before is None:
         append(job.folder, entry)
-    elif entry != before:
+    elif (entry.bytes, entry.sha256) != (before.bytes, before.sha256):
         raise HedgefoxError(
             f"{final} was made again and has SHA-256 {entry.sha256[:12]}…; {MANIFEST} says {before.sha256[:12]}…: "
             "another machine type or library version made it"
@@ -170,13 +171,14 @@ def _publish(job: Job, shard: Shard, before: Entry | None) -> None:
 
 @functools.cache
 def _machine() -> dict[str, str | int]:
-    """What this machine is; never its name."""
+    """What this machine is, never its name, and the commit of the source tree where there is one."""
     return {
         "system": platform.system(),
         "machine": platform.machine(),
         "cores": os.cpu_count() or 0,
         "python": platform.python_version(),
         "torch": torch.__version__,
+        "commit": commit() or "",
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from ..contracts.seeds import stream
 from ..contracts.strict_json import parse
 from ._files import append_line, read_lines, sha256_file, sha256_text
 from ._plan import Plan, Shard
+from ._provenance import versions
 from ._shard import FORMAT_VERSION
 
 MANIFEST = "manifest.jsonl"
@@ -31,6 +32,8 @@ class Entry:
     seeds: dict[str, Any]
     """Root seed, first index, and the spawn key's words for domain and split: enough to make any of them again."""
     format_version: int = FORMAT_VERSION
+    made_with: dict[str, str] = field(default_factory=dict)
+    """Kind of processor and versions of the libraries, by name; empty in manifests of before it was noted."""
 
 
 def entry_of(folder: Path, plan: Plan, shard: Shard) -> Entry:
@@ -43,6 +46,7 @@ def entry_of(folder: Path, plan: Plan, shard: Shard) -> Entry:
         split=shard.split,
         trajectories=shard.stop - shard.first,
         seeds=seeds_of(plan, shard),
+        made_with=dict(versions()),
     )
 
 
@@ -77,11 +81,14 @@ def _parse(line: str, where: str) -> Entry:
         raise MisuseError(f"{where}: its format version is {theirs}; this hedgefox reads version {FORMAT_VERSION}")
     kinds = {"path": str, "bytes": int, "sha256": str, "split": str, "trajectories": int, "seeds": dict}
     kinds["format_version"] = int
-    if not isinstance(data, dict) or set(data) != set(kinds):
+    if not isinstance(data, dict) or set(data) - {"made_with"} != set(kinds):
         raise MisuseError(f"{where} does not have the fields {', '.join(kinds)}")
     for name, kind in kinds.items():
         if type(data[name]) is not kind:
             raise MisuseError(f"{where}: {name} is {data[name]!r}, which is no {kind.__name__}")
+    noted = data.get("made_with", {})
+    if not isinstance(noted, dict) or not all(isinstance(value, str) for value in noted.values()):
+        raise MisuseError(f"{where}: made_with is {noted!r}; a version for each library is right")
     entry = Entry(**data)
     if Path(entry.path).name != entry.path or "\0" in entry.path:
         raise MisuseError(f"{where}: {entry.path!r} is not a plain file name")

@@ -1,6 +1,6 @@
 """What the build of the pages adds to Sphinx, so that the same files read well on GitHub and as built pages.
 
-- The sidebar is read from the lists of docs/index.md, which is plain Markdown.
+- The sidebar is read from the lists of docs/index.md, which is plain Markdown; pages that it forgot come last.
 - Formulas become MathML: the pages need no script and no network.
 - Links are checked beyond what Sphinx does: links to files and folders of the repository, addresses elsewhere by their form,
   and paths in code spans (`bench/run.py`), which must exist. Whatever is wrong is a warning, and a warning ends `make docs`.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -41,19 +42,29 @@ def setup(app: Sphinx) -> dict[str, Any]:
 def _with_sidebar(app: Sphinx, page: str, source: list[str]) -> None:
     """The lists of the index, again as the tables of contents that make the sidebar, hidden."""
     if page == INDEX:
-        source[0] += "".join(toctrees(source[0]))
+        there = sorted(f"docs/{path.stem}" for path in (Path(app.srcdir) / "docs").glob("*.md"))
+        source[0] += "".join(toctrees(source[0], there))
 
 
-def toctrees(index: str) -> list[str]:
-    """A hidden table of contents for each section of the index that lists pages."""
+def toctrees(index: str, pages: list[str]) -> list[str]:
+    """A hidden table of contents for each section of the index that lists pages, and one for those that it forgot."""
     _, *parts = HEADING.split(index)
-    made = []
-    for caption, text in zip(parts[::2], parts[1::2], strict=True):
-        pages = [Path(os.path.normpath(f"docs/{link}")).with_suffix("").as_posix() for link in LINK.findall(text)]
-        if pages:
-            listed = "\n".join(f"/{page}" for page in dict.fromkeys(pages))
-            made.append(f"\n\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{listed}\n```\n")
-    return made
+    found = {caption: list(_listed(text)) for caption, text in zip(parts[::2], parts[1::2], strict=True)}
+    known = {page for listed in found.values() for page in listed}
+    found["More"] = [page for page in pages if page not in known and page != INDEX]
+    return [_toctree(caption, listed) for caption, listed in found.items() if listed]
+
+
+def _listed(text: str) -> Iterator[str]:
+    """Pages in a section's list, each once."""
+    yield from dict.fromkeys(
+        Path(os.path.normpath(f"docs/{at}")).with_suffix("").as_posix() for at in LINK.findall(text)
+    )
+
+
+def _toctree(caption: str, pages: list[str]) -> str:
+    entries = "\n".join(f"/{page}" for page in pages)
+    return f"\n\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{entries}\n```\n"
 
 
 def _inline_formula(writer: Any, node: nodes.math) -> None:
@@ -102,8 +113,10 @@ def path_fault(text: str, root: Path) -> str | None:
     first = text.split("/")[0]
     if not (root / first).is_dir() or first in ("runs", "data", "out", "weights"):
         return None
-    found = next(root.glob(text.rstrip("/")), None)
-    return None if found is not None else f"{text} is named as a path and is not there"
+    # A path may be of a module, or of a name in one: contracts/rotation.fitted_pose.
+    ways = (text.rstrip("/"), f"{text}.py", f"{text.rpartition('.')[0]}.py")
+    there = any(next(root.glob(way), None) is not None for way in ways)
+    return None if there else f"{text} is named as a path and is not there"
 
 
 def _front_door(app: Sphinx, error: Exception | None) -> None:

@@ -28,7 +28,7 @@ def pages() -> ModuleType:
 
 PAGE = """# Planted
 
-See [a heading](#planted), [another page](other.md#there), $x^2$, [the licence](../LICENSE), `docs/other.md` and `docs/NAME.md`.
+See [a heading](#planted), [another page](other.md#there), $x^2$, [the licence](../LICENSE), `docs/other.md`, `docs/_pages.setup` and `docs/NAME.md`.
 """
 OTHER = "# Other\n\n## There\n\n[back](planted.md)\n"
 INDEX = "# Index\n\n## All\n\n- [Planted](planted.md)\n- [Other](other.md)\n"
@@ -97,10 +97,18 @@ def test_addresses_are_judged_by_their_form(address: str, fine: bool, pages: Mod
     assert (pages.address_fault(address) is None) == fine
 
 
-def test_every_page_stands_in_the_index(pages: ModuleType) -> None:
-    listed = "".join(pages.toctrees((ROOT / "docs" / "index.md").read_text(encoding="utf-8")))
-    for page in sorted((ROOT / "docs").glob("*.md")):
-        assert page.stem == "index" or f"/docs/{page.stem}\n" in listed, page
+def test_the_sidebar_has_every_page_once(pages: ModuleType) -> None:
+    there = ["docs/index", "docs/a", "docs/b", "docs/forgotten"]
+    made = "".join(
+        pages.toctrees("# I\n\n## One\n\n- [A](a.md): first\n- [A again](a.md#x)\n\n## Two\n\n- [B](b.md)\n", there)
+    )
+    assert [made.count(f"\n/{page}\n") for page in there] == [0, 1, 1, 1]
+    assert made.index("caption: More") > made.index("/docs/b\n")
+
+
+def test_pages_of_the_index_are_there(pages: ModuleType) -> None:
+    listed = list(pages._listed((ROOT / "docs" / "index.md").read_text(encoding="utf-8")))
+    assert {"README", "docs/measure", "docs/fluid", "docs/extend", "results/LEADERBOARD"} <= set(listed)
 
 
 def test_figures_are_small() -> None:

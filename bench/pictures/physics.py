@@ -20,7 +20,9 @@ from . import style
 
 MOST_POINTS = 60
 """Of a cloud of points; of more, every k-th in order of x is drawn, and the legend says so."""
-WIDTH, HEIGHT, LETTERS = 4.6, 3.2, 76
+WIDTH, HEIGHT, LETTERS = 4.6, 3.5, 80
+WIDE_NAME = 30
+"""Letters of a name from which a legend has one column."""
 TABLE = ("<!-- validate:begin -->", "<!-- validate:end -->")
 PLOTS = ("<!-- plots:begin -->", "<!-- plots:end -->")
 
@@ -69,7 +71,9 @@ def _panel(axes: Any, row: PhysicsCheck, curve: Curve) -> None:
         axes.set_yscale("log")
         style.plain_logarithmic(axes.yaxis, (1.0, 2.0, 5.0))
     _equal_where_shapes(axes, curve)
-    axes.legend(loc="best", handlelength=1.6)
+    names = [each.name for each in curve.lines]
+    columns = 1 if max(map(len, names)) > WIDE_NAME else 2
+    axes.figure.legend(loc="outside lower center", ncols=columns, handlelength=1.6)
 
 
 def _equal_where_shapes(axes: Any, curve: Curve) -> None:

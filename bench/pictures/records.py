@@ -47,7 +47,10 @@ class Board:
 
 
 def read(folder: Path, track: str | None = None) -> Board:
-    """The newest record of a track (default: the report's first) under a folder; raises MisuseError when there is none."""
+    """The record with the most contestants of a track (default: the report's first), of equal ones the newest.
+
+    Raises MisuseError when there is none.
+    """
     held = read_pooled(folder)
     name = track or main_track(held)
     mine = [r for r in held if r["track"]["name"] == name]
@@ -55,10 +58,10 @@ def read(folder: Path, track: str | None = None) -> Board:
         raise MisuseError(
             f"{folder} has no record of track {name!r}; it has {', '.join({r['track']['name']: 0 for r in held})}"
         )
-    newest = mine[-1]
+    chosen = max(mine, key=lambda r: (len(r["contestants"]), r["created"]))
     entries = board_of(held)
-    rows = [e for e in entries if e.row["track"] == name and e.row["split"] == "test" and e.made == newest["created"]]
-    return Board(name, newest, rows, looks(entries))
+    rows = [e for e in entries if e.row["track"] == name and e.row["split"] == "test" and e.made == chosen["created"]]
+    return Board(name, chosen, rows, looks(entries))
 
 
 # -- error against time ------------------------------------------------------------------------------------------------
@@ -105,7 +108,7 @@ def _mark(axes: Any, look: Look, at: tuple[float, float], name: str, held: Mappi
 
 
 def _tag(axes: Any, text: str, at: tuple[float, float], left: bool) -> None:
-    place = {"xytext": (-6, -2), "ha": "right"} if left else {"xytext": (0, -7), "ha": "center"}
+    place = {"xytext": (-6, -2), "ha": "right"} if left else {"xytext": (7, 3), "ha": "left"}
     axes.annotate(text, at, textcoords="offset points", fontsize=6.5, color=style.MUTED, va="top", **place)
 
 
@@ -175,7 +178,7 @@ def _over_time_panel(axes: Any, board: Board, domain: str) -> None:
     if stars:
         name = "the reference's own error"
         axes.plot(list(stars), list(stars.values()), "*", color=style.INK, markersize=8, label=name, zorder=5)
-    axes.set_ylim(bottom=max(axes.get_ylim()[0], 1e-5))
+    axes.set_ylim(bottom=max(axes.get_ylim()[0], 3e-5))
     style.plain_logarithmic(axes.yaxis, (1.0, 3.0))
 
 

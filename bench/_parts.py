@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..contracts import Domain, MisuseError, Model, Recipe, Track, registry
+from ..contracts.deadline import Deadline
 from ..contracts.model import Probed
 from . import score as scoring
 from .contestants import Contestant
@@ -143,13 +144,14 @@ def probe_one(domain: str | Domain, data: Path, device: str, model: Probed) -> t
 
 
 def train_one(
-    name: str, data: Mapping[str, Path], track: Track, seed: int, out: Path, device: str, progress: Any = None
-) -> float:
+    name: str, data: Mapping[str, Path], track: Track, seed: int, out: Path, device: str, progress: Any = None,
+    deadline: Deadline | None = None,
+) -> float:  # fmt: skip
     """Train a model on the data sets of some domains and save it into `out`; returns the seconds it took."""
     from .. import surrogates
 
     started = time.perf_counter()
     if progress is not None:
-        progress(0, track.training_steps)
-    surrogates.train(name, data, track, seed=seed, out=out, device=device, progress=progress)
+        progress(0, track.training_extent)
+    surrogates.train(name, data, track, seed=seed, out=out, device=device, progress=progress, deadline=deadline)
     return time.perf_counter() - started

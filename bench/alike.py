@@ -32,8 +32,9 @@ def about(record: Mapping[str, Any], domain: str) -> dict[str, Any]:
 
 
 def fixed(track: Mapping[str, Any]) -> dict[str, Any]:
-    """What a track fixes of data and training."""
-    return {name: track.get(name) for name in FIXED}
+    """What a track fixes of data and training; the seconds of one that fixes those, which older records do not know."""
+    held = {name: track.get(name) for name in FIXED}
+    return held | ({"training_seconds": track["training_seconds"]} if track.get("training_seconds") else {})
 
 
 def _key(*parts: Any) -> str:

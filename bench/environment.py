@@ -134,6 +134,13 @@ def _driver() -> str | None:
         return None
 
 
+def has_cuda() -> bool:
+    """Whether this machine has a GPU that torch can use."""
+    import torch
+
+    return torch.cuda.is_available()
+
+
 def require_device(device: str) -> str:
     """The device as asked for; raises MisuseError when this machine has none such."""
     import torch

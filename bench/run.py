@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..contracts import Domain, MisuseError, Model, Recipe, Track, registry
 from ..contracts import track as track_named
+from ..contracts.deadline import Deadline
 from ..contracts.model import offers_features
+from ..contracts.track import on_device
 from . import environment
 from ._assemble import failure, write_record
 from ._marks import Mark, at_work, followed
@@ -48,18 +50,23 @@ def run(
     track: str | Track,
     out: str | Path,
     domains: Sequence[str | Domain] | None = None,
-    device: str = "cpu",
+    device: str | None = None,
     progress: Progress | None = None,
     *,
     seeds: Sequence[int] | None = None,
     only: Sequence[str] | None = None,
     timed: bool = True,
+    until: float | None = None,
 ) -> Path:
     """Run a track from nothing to a report in `out`; returns that folder. `domains` defaults to all there are.
 
     `seeds` replaces the track's training seeds, `only` the learned models and baselines that compete: what it asks of a model is
     the same, so that its record is ranked with other records of the track. Not `timed`, a run measures accuracy alone, so that
-    other work may go on beside it; a board takes timings from another record of the track.
+    other work may go on beside it; a board takes timings from another record of the track. `device` is by default that of the
+    track's machine; a track of a GPU on a named CPU is rehearsed (`contracts.track.rehearsal`).
+
+    `until`: seconds of the wall clock after which it stops, at the end of a job or within a training or a data set, and raises
+    TimeUp. What is finished is stored, and the same call goes on, also on another machine with a copy of the folder.
 
     Leaves data/, weights/, stages/, films/, record.json, curves.parquet and report/. Raises MisuseError for an unknown track,
     domain or device, for a model of the track's that does not exist, for no or a repeated seed, and when the folder holds another
@@ -70,13 +77,16 @@ def run(
         chosen = dataclasses.replace(chosen, training_seeds=_distinct(seeds))
     if only is not None:
         chosen = dataclasses.replace(chosen, only=tuple(dict.fromkeys(only)))
+    chosen, device = on_device(chosen, device, environment.has_cuda())
     environment.require_device(device)
     kinds = [registry.domain(d) for d in (registry.names("simulators") if domains is None else domains)]
     if not kinds:
         raise MisuseError("a run needs at least one domain; give none to run all")
     for name in (*chosen.variants, *chosen.only, *chosen.without):
         registry.model(name)
-    return Pipeline(chosen, Path(out), kinds, device, progress or (lambda what, done, total: None), timed).execute()
+    made = Pipeline(chosen, Path(out), kinds, device, progress or (lambda what, done, total: None), timed)
+    made.deadline = Deadline.after(until)
+    return made.execute()
 
 
 def _distinct(seeds: Sequence[int]) -> tuple[int, ...]:
@@ -148,6 +158,7 @@ class Pipeline:
         self.probes: list[dict[str, Any]] = []
         self.speed: list[dict[str, Any]] = []
         self.code = environment.source_hash()
+        self.deadline = Deadline()
         self.round: dict[str, Any] | None = None
         """Of a sealed round: its seal, and what entered it."""
 
@@ -227,6 +238,8 @@ class Pipeline:
         def one(domain: Domain) -> Path:
             def tell(done: int, total: int) -> None:
                 self.tell(f"generate {domain.name}", done, total)
+                if done < total:
+                    self.deadline.check()
 
             data, name = self.out / "data", f"generate-{domain.name}"
             with at_work(self.stages / name):
@@ -277,15 +290,17 @@ class Pipeline:
             mark(done, total)
             self.tell(training_title(job), done, total)
 
+        self.deadline.check()
         data = {name: self.data[name] for name in job.domains}
         # A function that tells does not travel; a mark does, and is followed.
-        task = (job.name, data, self.track, job.seed, out, self.device, mark if workers.elsewhere else tell)
+        told = mark if workers.elsewhere else tell
+        task = (job.name, data, self.track, job.seed, out, self.device, told, self.deadline)
         try:
             took = followed(workers.submit(train_one, *task), mark, tell)
         except Exception as error:  # a contestant that cannot be trained is a result
             mark.fail(error)
             return error
-        tell(self.track.training_steps, self.track.training_steps)
+        tell(self.track.training_extent, self.track.training_extent)
         seconds: float = stage(self.stages, job.stage, {"weights": folder_hash(out)}, lambda: took).result
         return seconds
 
@@ -335,6 +350,7 @@ class Pipeline:
 
     def scored(self, workers: Workers, domain: Domain, split: str) -> tuple[list[Score], dict[str, Any]]:
         """The scores of one split, and what they depend on."""
+        self.deadline.check()
         everyone = self.contestants[domain.name]
         chosen = everyone if split == "test" else _with_rungs(everyone, OOD_RUNGS)
         name = f"score-{domain.name}-{split}"
@@ -374,6 +390,7 @@ class Pipeline:
 
     def floored(self, workers: Workers, domain: Domain, scenes: int) -> Done:
         """The floor of one domain, or why there is none."""
+        self.deadline.check()
 
         def work() -> dict[str, Any]:
             task = (traveller(domain), self.data[domain.name], self.recipe(domain), self.device, scenes)
@@ -407,6 +424,7 @@ class Pipeline:
 
     def probed(self, workers: Workers, domain: Domain, contestant: Contestant) -> tuple[Done, dict[str, Any]]:
         """What one model's features know of one domain, and what that depends on."""
+        self.deadline.check()
         job = probe_job(domain.name, contestant)
         inputs = self.inputs(domain, contestants=self.identities(domain, [contestant]))
 
@@ -438,6 +456,7 @@ class Pipeline:
 
     def filmed(self, workers: Workers, domain: Domain, split: str) -> tuple[dict[str, Any], dict[str, Any]]:
         """What was kept of one split, and what that depends on."""
+        self.deadline.check()
         everyone, mine = self.contestants[domain.name], (domain.name, split)
         inputs = self.inputs(domain, split=split, contestants=self.identities(domain, everyone))
         plan = stored.planned([s for s in self.scores if (s.domain, s.split) == mine], everyone)
@@ -450,6 +469,7 @@ class Pipeline:
 
     def time(self, domain: Domain) -> None:
         """Time the contestants of a domain against each other, of several training seeds the first."""
+        self.deadline.check()
         from ..datasets import load
 
         seeds = {c.seed for c in self.contestants[domain.name] if c.seed is not None}

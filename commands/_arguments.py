@@ -96,6 +96,17 @@ def seed(text: str) -> int:
     return _at_least(text, 0)
 
 
+def seconds(text: str) -> float:
+    """A time above zero [s]."""
+    try:
+        found = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds") from None
+    if not 0 < found < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} s is no time; more than 0 is right")
+    return found
+
+
 def _at_least(text: str, least: int) -> int:
     try:
         number = int(text)

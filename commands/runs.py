@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .._terminal import Answer, as_pairs, show_lines, show_table
-from ._arguments import device, folder, seed, verb
+from ._arguments import device, folder, seconds, seed, verb
 from ._status import show_status, told_where_it_stands
 from .models import show_failures
 
@@ -29,19 +29,41 @@ def add_run(verbs: Any) -> None:
     what = "learned model or baseline that competes, may be repeated; default: the track's. Ranked with other records of the track"
     made.add_argument("--only", action="append", metavar="M", help=what)
     made.add_argument("--no-speed", action="store_true", help="measure accuracy alone; other work may go on beside it")
-    device(made)
+    stop = (
+        "stop after so much time, what is finished stored; the same command goes on, also elsewhere with a copy of DIR"
+    )
+    made.add_argument("--until", type=seconds, metavar="SECONDS", help=stop)
+    what = "cpu or cuda (default: that of the track). A track of a GPU on cpu is a rehearsal: tiny, and never ranked"
+    made.add_argument("--device", metavar="DEVICE", help=what)
 
 
 def do_run(args: argparse.Namespace) -> Answer:
     """Run everything; shows the board, the time of each stage beside its budget, and where the report is."""
     from ..bench.run import run
+    from ..contracts.deadline import TimeUp
 
-    with told_where_it_stands(args):
-        folder = run(
-            args.track, args.out, domains=args.domain, device=args.device, progress=args.tell,
-            seeds=args.seed, only=args.only, timed=not args.no_speed,
-        )  # fmt: skip
+    try:
+        with told_where_it_stands(args):
+            folder = run(
+                args.track, args.out, domains=args.domain, device=args.device, progress=args.tell,
+                seeds=args.seed, only=args.only, timed=not args.no_speed, until=args.until,
+            )  # fmt: skip
+    except TimeUp:
+        return _stopped(args.out, args.until)
     return _finished(folder)
+
+
+def _stopped(out: Path, after: float) -> Answer:
+    """A run that stopped because its time was used up: how it stands."""
+    from ..bench.status import status
+
+    stands = status(out)
+
+    def show(console: Any) -> None:
+        show_lines(console, f"stopped after {after:g} s, as asked; the same command goes on from here")
+        show_status(console, stands, short=True)
+
+    return Answer({"out": str(out), "stopped": True, "status": stands}, show)
 
 
 def add_status(verbs: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,8 +50,54 @@ class Track:
     """Models that would compete under their plain names, and do not on this track."""
     probed: bool = True
     """Whether linear probes ask what features know; of many contestants that takes as long as scoring them."""
+    training_seconds: float = 0.0
+    """Device-seconds of each training on a track that fixes the time and not the steps, which are then recorded on the card; 0
+    where the steps are fixed."""
     films: bool = False
     """Whether a run keeps films of the worst, median and best scene of every split, which its report then plays."""
+
+    @property
+    def training_extent(self) -> int:
+        """What the progress of a training is told of: its steps, or its seconds where those are fixed."""
+        return math.ceil(self.training_seconds) if self.training_seconds else self.training_steps
+
+
+def rehearsal(asked: Track, seconds: float = 2.0) -> Track:
+    """A track of a GPU as a CPU can run all of it in minutes: tiny scenes, films and networks, so many seconds a training [s].
+
+    It has a name and a machine of its own, so that what comes of it is never ranked with the track's.
+    """
+    small = smoke()
+    return dataclasses.replace(
+        asked,
+        name=f"{asked.name}-rehearsal",
+        size=small.size,
+        machine=small.machine,
+        trajectories=small.trajectories,
+        training_seconds=seconds,
+        training_ceiling=small.training_ceiling,
+        timing_samples=small.timing_samples,
+        timing_sample_seconds=small.timing_sample_seconds,
+        timing_batches=small.timing_batches,
+        timed_rungs=small.timed_rungs,
+        floor_scenes=small.floor_scenes,
+        probed=False,
+    )
+
+
+def on_device(asked: Track, device: str | None, there: bool) -> tuple[Track, str]:
+    """A track and the device it runs on; where none is named, that of its machine. `there`: whether a GPU is.
+
+    A track of a GPU becomes its rehearsal where a CPU is named. Raises MisuseError where none is named and there is no GPU.
+    """
+    if asked.machine != "cuda":
+        return asked, device or asked.machine
+    if device is None and not there:
+        raise MisuseError(
+            f"track {asked.name!r} is trained and timed on cuda, which is not here; --device cpu rehearses it, for no board"
+        )
+    on_cpu = device is not None and device.startswith("cpu")
+    return (rehearsal(asked), "cpu") if on_cpu else (asked, device or "cuda")
 
 
 def track_of(plain: Mapping[str, Any]) -> Track:
@@ -137,6 +184,28 @@ def hour() -> Track:
     )
 
 
+def gpu(minutes: int) -> Track:
+    """The board on a GPU: so many minutes of the device a training, as many steps as fit. Contestants as on `hour`, one seed first.
+
+    Both stages of a jepa share the time. A reproduction replays the number of steps on the card.
+    """
+    seconds = 60.0 * minutes
+    return dataclasses.replace(
+        hour(),
+        name=f"gpu-{minutes}min",
+        size="m",
+        machine="cuda",
+        trajectories={"train": 192, "valid": 16, "test": 32, "more": 16, "material": 16, "shape": 16, "long": 16},
+        training_steps=0,
+        training_seconds=seconds,
+        training_ceiling=1.05 * seconds,
+        timing_samples=30,
+        timing_batches=(1, 16, 64, 256),
+        timed_rungs=6,
+        stage_budget={},
+    )
+
+
 def _small(name: str, models: tuple[str, ...]) -> Track:
     """Some models, trained as on `quick`, beside the baselines, in distribution."""
     asked = quick()
@@ -211,6 +280,8 @@ TRACKS: Mapping[str, Callable[[], Track]] = {
     "smoke": smoke,
     "quick": quick,
     "hour": hour,
+    "gpu-3min": functools.partial(gpu, 3),
+    "gpu-9min": functools.partial(gpu, 9),
     "sizes": sizes,
     "transfer": transfer,
     "ablate-bundle": bundles,

@@ -152,7 +152,7 @@ def fitting(model: Jepa, frames: int, run: Run) -> Jepa:
 
 def learn(model: Jepa, taught: list[Lesson]) -> None:
     """One lesson after the other, and what they made and cost on the card."""
-    s, cards = model.set, [both_stages(model, lesson) for lesson in taught]
+    s, cards = model.set, [both_stages(model, lesson, 1 / len(taught)) for lesson in taught]
     health = {d: health_of(model, data.valid) for lesson in taught for d, data in lesson.run.domains.items()}
     manifests = {d: data.manifest for lesson in taught for d, data in lesson.run.domains.items()}
     model.card = dataclasses.replace(
@@ -170,9 +170,13 @@ def learn(model: Jepa, taught: list[Lesson]) -> None:
     )
 
 
-def both_stages(model: Jepa, lesson: Lesson) -> tuple[ModelCard, ModelCard]:
-    """Both stages of a lesson, each with a checkpoint of its own, and the cards after them."""
+def both_stages(model: Jepa, lesson: Lesson, part: float = 1.0) -> tuple[ModelCard, ModelCard]:
+    """Both stages of a lesson, each with a checkpoint of its own, and the cards after them.
+
+    Where the track fixes the time, they share the lesson's part of it as they would share the steps.
+    """
     s, track = model.set, lesson.run.track
+    time = part * track.training_seconds / (s.share + s.readout_share)
     first: LatentStage | ReadingStage = (
         LatentStage(model) if s.objective == "latent" else ReadingStage(model, frozen=False)
     )
@@ -182,7 +186,7 @@ def both_stages(model: Jepa, lesson: Lesson) -> tuple[ModelCard, ModelCard]:
         ("readout", ReadingStage(model, frozen=True), s.readout_share, s.readout_rate),
     ):
         judged = lesson.judged and name == "readout"
-        plan = Plan(steps_of(track, s.effort * share), s.batch_size, rate, judged=judged)
+        plan = Plan(steps_of(track, s.effort * share), s.batch_size, rate, judged=judged, seconds=time * share)
         fit(stage, dataclasses.replace(lesson.run, out=lesson.run.out / lesson.folder(name)), plan)
         cards.append(stage.card)
     return cards[0], cards[1]

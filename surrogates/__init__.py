@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..contracts import Model, Track
+    from ..contracts.deadline import Deadline
     from ._base import Setting
 
 __all__ = ["create", "load", "names", "note", "save", "scope", "train", "trainable", "variants"]
@@ -79,19 +80,21 @@ def train(
     out: Path,
     device: str | torch.device = "cpu",
     progress: Callable[[int, int, float], None] | None = None,
+    deadline: Deadline | None = None,
 ) -> Model:
     """Train a model and save it, with its log, into `out`. `data` holds the folder of each domain's data set.
 
     One domain for a model whose scope is "each", one or more for one whose scope is "all".
 
-    An interrupted training resumes to the same weights (bitwise on a CPU); a finished `out` is loaded as it is.
+    An interrupted training resumes to the same weights (bitwise on a CPU); a finished `out` is loaded as it is. At the deadline it
+    stops with a checkpoint and raises TimeUp.
 
     Raises MisuseError when the model has nothing to learn or cannot learn these domains, and when `out` holds the training of
     something else.
     """
     from . import _store
 
-    return _store.train(name, data, track, seed=seed, out=out, device=device, progress=progress)
+    return _store.train(name, data, track, seed=seed, out=out, device=device, progress=progress, deadline=deadline)
 
 
 def save(model: Model, folder: Path) -> None:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..contracts import Frame, MisuseError, ModelCard, Scene, Stepper, Track, Trajectory
+from ..contracts.deadline import Deadline
 from ..contracts.model import weight_bytes
 
 if TYPE_CHECKING:
@@ -123,8 +124,8 @@ def in_width(width: int, base: int, parameters: str, effort: float, **more: Sett
 
 
 def steps_of(track: Track, effort: float) -> int:
-    """Training steps of a model whose effort is so many times the track's; at least one."""
-    return max(1, round(effort * track.training_steps))
+    """Training steps of a model whose effort is so many times the track's; at least one. 0 where the track fixes the time."""
+    return 0 if track.training_seconds else max(1, round(effort * track.training_steps))
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,8 @@ class Run:
     progress: Progress | None = None
     settings: Mapping[str, Setting] = field(default_factory=dict)
     """Settings of this training that override those of the variant; `train` gets them as arguments."""
+    deadline: Deadline = field(default_factory=Deadline)
+    """When to stop with a checkpoint, although steps are left."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "domains", dict(sorted(self.domains.items())))

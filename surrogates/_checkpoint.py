@@ -2,18 +2,64 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from ..contracts import MisuseError
 from ..contracts.strict_json import parse
+from ._files import read_tensors, write
 
+MOST_BYTES = 15 << 20
+"""Of tensors in one file: what carries a run from one machine to another may take 16 MiB a file and no more."""
+PART = re.compile(r"-[0-9]{1,16}-[0-9]{1,4}\.safetensors")
 ADVICE = "delete it to begin the training anew"
 GENERATOR = "generator"
+
+
+def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+    """Write tensors, and numbers in the header, whole or not at all; what is too large for one file into parts beside it.
+
+    The file that names the parts is written last, and those that it does not name go after it.
+    """
+    first, *more = _apart(tensors)
+    named = {f"{path.stem}-{numbers['step']}-{k}{path.suffix}": part for k, part in enumerate(more, 1)}
+    for name, part in named.items():
+        write(path.with_name(name), to_bytes(part))
+    told = {**numbers, "parts": list(named)} if named else numbers
+    write(path, to_bytes(first, {"state": json.dumps(told)}))
+    for old in path.parent.glob(f"{path.stem}-*{path.suffix}"):
+        if old.name not in named and PART.fullmatch(old.name.removeprefix(path.stem)):
+            old.unlink(missing_ok=True)
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors of a checkpoint, of all its parts, and its numbers; raises MisuseError for what is none."""
+    tensors, texts = read_tensors(path)
+    numbers = checked_numbers(texts, path)
+    for name in numbers.get("parts", []):
+        tensors |= read_tensors(path.with_name(name))[0]
+    return tensors, numbers
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+    """The tensors in as few groups as their order allows, each of at most MOST_BYTES; at least one."""
+    groups: list[dict[str, Tensor]] = [{}]
+    held = 0
+    for name, value in tensors.items():
+        size = value.numel() * value.element_size()
+        if groups[-1] and held + size > MOST_BYTES:
+            groups.append({})
+            held = 0
+        groups[-1][name] = value
+        held += size
+    return groups
 
 
 def checked_numbers(texts: Mapping[str, str], path: Path) -> dict[str, Any]:
@@ -33,6 +79,10 @@ def checked_numbers(texts: Mapping[str, str], path: Path) -> dict[str, Any]:
     lines = found.get("log")
     if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
         raise MisuseError(f"{path}: its log is no list of lines; {ADVICE}")
+    parts = found.get("parts", [])
+    named = isinstance(parts, list) and all(isinstance(p, str) and p.startswith(path.stem) for p in parts)
+    if not named or not all(PART.fullmatch(p.removeprefix(path.stem)) for p in parts):
+        raise MisuseError(f"{path}: its parts are {parts!r}; names of files beside it are right; {ADVICE}")
     return found
 
 

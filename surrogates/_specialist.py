@@ -5,6 +5,7 @@ One file per kind of physics says what its network sees; how those that go by po
 
 from __future__ import annotations
 
+import dataclasses
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
@@ -133,7 +134,8 @@ def require_velocity(name: str, settings: OneStepSettings) -> None:
 
 
 def learn(model: Specialist[Any], run: Run, film: Trajectory) -> None:
-    """Measure a film and train on its windows for the track's number of steps, times the effort."""
+    """Measure a film and train on its windows for the track's number of steps, times the effort; or for its time, as all."""
     model.measure(film)
     batch, rate, effort = (float(model.settings[n]) for n in ("batch_size", "learning_rate", "effort"))  # type: ignore[arg-type]
-    fit(model, run, Plan(steps_of(run.track, effort), int(batch), rate))
+    plan = Plan(steps_of(run.track, effort), int(batch), rate)
+    fit(model, run, dataclasses.replace(plan, seconds=run.track.training_seconds))

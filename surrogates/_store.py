@@ -15,6 +15,7 @@ from safetensors.torch import save as to_bytes
 from .. import datasets
 from ..contracts import MisuseError, ModelCard, Track, registry
 from ..contracts.card import knows
+from ..contracts.deadline import Deadline
 from ..contracts.strict_json import read_object
 from ..datasets import foreign
 from . import _processes
@@ -142,6 +143,7 @@ def train(
     out: Path,
     device: str | torch.device,
     progress: Callable[[int, int, float], None] | None,
+    deadline: Deadline | None = None,
 ) -> Surrogate[Any]:
     """See the package."""
     if not hasattr(_fitting(name, joined(data)), "train"):
@@ -156,6 +158,9 @@ def train(
         "steps": track.training_steps,
         "seed": seed,
     }
+    if track.training_seconds:
+        job["seconds"] = track.training_seconds
+        _require_device(track, torch.device(device))
     out = Path(out)
     with _processes.together(torch.device(device)):
         if _processes.place() == 0:
@@ -164,7 +169,16 @@ def train(
         if (out / DESCRIPTION).exists():
             return load(out, device)
         held = {domain: _data(folder, manifests[domain], device) for domain, folder in data.items()}
-        return learn(Run(name, held, track, seed, out, torch.device(device), progress))
+        return learn(Run(name, held, track, seed, out, torch.device(device), progress, deadline=deadline or Deadline()))
+
+
+def _require_device(track: Track, device: torch.device) -> None:
+    """Raise MisuseError for a training whose time is fixed on another kind of device than the track's."""
+    if device.type != track.machine:
+        raise MisuseError(
+            f"track {track.name!r} gives a training {track.training_seconds:g} s on {track.machine}; on {device.type} they would "
+            f"be others. `hedgefox run --track {track.name} --device cpu` rehearses all of it"
+        )
 
 
 def _manifest(folder: Path) -> str:

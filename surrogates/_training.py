@@ -1,4 +1,4 @@
-"""One training loop for every network: a fixed number of steps, resumable to the same bits, and the best model kept.
+"""One training loop for every network: fixed steps or fixed time, resumable to the same bits, and the best model kept.
 
 Adam (Kingma & Ba 2015) with warm-up and cosine decay, gradients clipped. A run of several domains takes one batch of each in
 every step and averages their losses. The random numbers come from one generator of the run's own, which is part of the
@@ -17,15 +17,15 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from .. import datasets
 from ..contracts import HedgefoxError, MisuseError, Trajectory
 from . import _processes, constant_velocity
 from ._base import Learner, Run, Surrogate
-from ._checkpoint import checked_numbers, require_resumable
-from ._files import read_tensors, write
+from ._checkpoint import read_checkpoint, require_resumable, write_checkpoint
+from ._files import write
+from ._pace import pace_of
 
 CHECKPOINT, LOG = "checkpoint.safetensors", "log.jsonl"
 RATIO = "valid_rollout_over_constant_velocity"
@@ -36,7 +36,7 @@ class Plan:
     """How one model is trained."""
 
     steps: int
-    """Optimiser steps, no more and no fewer."""
+    """Optimiser steps, no more and no fewer; 0 where the time is fixed."""
     batch_size: int
     """Windows of each domain in a step."""
     learning_rate: float
@@ -57,12 +57,18 @@ class Plan:
     """Frame after the cut at which rollouts are judged."""
     judged: bool = True
     """Whether the weights best at rollouts are kept; otherwise none are rolled out, and the last weights are kept."""
+    seconds: float = 0.0
+    """Device-seconds of a training whose time is fixed, rollouts on `valid` and checkpoints included; 0 where its steps are. Both
+    then come at every twentieth of the time, whatever `valid_every` and `checkpoint_every` say."""
 
     def rate(self, step: int) -> float:
         """Learning rate of a step counted from zero."""
         warm_up = min(self.warm_up, max(self.steps // 10, 1))
+        return self.rate_at(step, warm_up, max(0.0, step - warm_up) / max(self.steps - warm_up, 1))
+
+    def rate_at(self, step: int, warm_up: int, done: float) -> float:
+        """Learning rate of a step counted from zero when a share of the training is done."""
         rise = min(1.0, (step + 1) / warm_up)
-        done = max(0.0, step - warm_up) / max(self.steps - warm_up, 1)
         return (
             self.learning_rate * rise * (self.final_rate + (1 - self.final_rate) * 0.5 * (1 + math.cos(math.pi * done)))
         )
@@ -91,7 +97,8 @@ class TrainingFailed(HedgefoxError):
 def fit(model: Learner[Any], run: Run, plan: Plan) -> None:
     """Train `model` in place, resuming from what `run.out` holds, and leave it with its best weights and a complete card.
 
-    Writes checkpoint.safetensors and log.jsonl into `run.out`. Raises TrainingFailed when a loss is not finite.
+    Writes checkpoint.safetensors and log.jsonl into `run.out`. Raises TrainingFailed when a loss is not finite, and TimeUp, with a
+    checkpoint, when the run's deadline is over.
     """
     with one_thread():
         _fit(_Progress(model, run, plan), model, run, plan)
@@ -103,14 +110,19 @@ def _fit(progress: _Progress, model: Learner[Any], run: Run, plan: Plan) -> None
     domains = dict(sorted(run.domains.items()))
     judge = Panel({k: v.valid for k, v in domains.items()}, model.card.history, plan)
     windows = {k: datasets.Windows(v.train, model.window) for k, v in domains.items()}
-    while progress.step < plan.steps:
+    while not progress.pace.over():
         progress.train_step(windows)
-        if progress.due(plan.check_every):
+        progress.pace.stepped()
+        if progress.pace.look_due():
             progress.look()
-        if progress.due(plan.valid_every):
+        if progress.pace.valid_due():
             progress.validate(judge)
-        if progress.due(plan.checkpoint_every):
+        if progress.pace.checkpoint_due():
             progress.save()
+        # Where no loss is pending, so that the log of a training that was cut is that of one that was not.
+        if not progress.pending and run.deadline.passed() and not progress.pace.over():
+            progress.save()
+            run.deadline.check()
     progress.finish()
 
 
@@ -191,13 +203,11 @@ class _Progress:
         self.lines: list[str] = []
         self.started = run.clock()
         self.last_look = (0, 0.0)
-
-    def due(self, every: int) -> bool:
-        return self.step % every == 0 or self.step == self.plan.steps
+        self.pace = pace_of(self)
 
     def train_step(self, windows: Mapping[str, datasets.Windows]) -> None:
         """One optimiser step on windows drawn at random from every domain. Does not wait for the device."""
-        self.optimiser.param_groups[0]["lr"] = self.plan.rate(self.step)
+        self.optimiser.param_groups[0]["lr"] = self.pace.rate()
         self.model.train()
         self.optimiser.zero_grad(set_to_none=True)
         drawn, losses = {}, []
@@ -227,14 +237,14 @@ class _Progress:
         steps_per_second = (self.step - self.last_look[0]) / max(seconds - self.last_look[1], 1e-9)
         self.last_look = (self.step, seconds)
         mean = float(losses.mean())
-        rate = self.plan.rate(self.step - 1)
+        rate = self.optimiser.param_groups[0]["lr"]
         entry = {"step": self.step, "loss": mean, "learning_rate": rate, "steps_per_second": steps_per_second}
         domains = list(self.pending[-1][1])
         several = zip(domains, losses.mean(0).tolist(), strict=True) if len(domains) > 1 else ()
         self.log(entry | {f"loss_{domain}": value for domain, value in several})
         self.pending.clear()
         if self.run.progress is not None:
-            self.run.progress(self.step, self.plan.steps, mean)
+            self.run.progress(*self.pace.done(), mean)
 
     def require_finite(self, losses: Tensor) -> None:
         """Raise TrainingFailed for the first loss pending (steps, domains) that is not finite."""
@@ -271,7 +281,7 @@ class _Progress:
     def _weights(self) -> dict[str, Tensor]:
         return {k: v.detach().clone() for k, v in self.model.state_dict().items()}
 
-    # Checkpoints: one file of tensors, its header the numbers. The log is written after it, and cut back to it on resuming.
+    # Checkpoints: tensors, and in the header the numbers. The log is written after it, and cut back to it on resuming.
 
     def save(self) -> None:
         """Write the checkpoint and then the log, each whole or not at all."""
@@ -290,7 +300,7 @@ class _Progress:
             "log": self.lines,
         }
         content = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-        write(self.run.out / CHECKPOINT, to_bytes(content, {"state": json.dumps(numbers)}))
+        write_checkpoint(self.run.out / CHECKPOINT, content, numbers)
         write(self.run.out / LOG, "".join(line + "\n" for line in self.lines).encode())
 
     def resume(self) -> None:
@@ -298,8 +308,7 @@ class _Progress:
         path = self.run.out / CHECKPOINT
         if not path.exists():
             return
-        tensors, texts = read_tensors(path)
-        numbers = checked_numbers(texts, path)
+        tensors, numbers = read_checkpoint(path)
         require_resumable(tensors, self.model, bool(self.best), path)
         self.model.load_state_dict(_part(tensors, "model."))
         self.best = {k: v.to(self.run.device) for k, v in _part(tensors, "best.").items()}
@@ -328,7 +337,7 @@ class _Progress:
         best = f"weights of step {self.best_step} kept: {self.best_ratio:.3f} of constant velocity's rollout error on valid"
         kept = best if self.plan.judged else f"weights of step {self.step}, the last, kept"
         self.model.card = dataclasses.replace(self.model.card, notes=kept + late)
-        self.run.trained(self.model, self.plan.steps, seconds)
+        self.run.trained(self.model, self.step, seconds)
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -309,6 +309,7 @@ def train(run: Run, **settings: Setting) -> GNS:
         model.measure(film)
     seen = {name: dataclasses.replace(data, train=films[name]) for name, data in run.domains.items()}
     plan = Plan(run.track.training_steps, model.set.batch_size, model.set.learning_rate)
+    plan = dataclasses.replace(plan, seconds=run.track.training_seconds)
     fit(model, dataclasses.replace(run, domains=seen), plan)
     return model
 

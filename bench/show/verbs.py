@@ -99,7 +99,7 @@ def train(
     else:
         chosen = verbs.training_data(model, Path(data), domain)
     if track is None:
-        track = str(verbs.data_config(next(iter(chosen.values())))["track"])
+        track = verbs.track_of_data(next(iter(chosen.values())))
     asked = track_named(track) if isinstance(track, str) else track
     made = surrogates.train(
         model, chosen, asked, seed=seed, out=Path(out), device=require_device(device), progress=progress
@@ -159,24 +159,27 @@ def run(
     track: str | Track,
     out: Place,
     domains: Sequence[str | Domain] | None = None,
-    device: str = "cpu",
+    device: str | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     *,
     seeds: Sequence[int] | None = None,
     only: Sequence[str] | None = None,
     timed: bool = True,
+    until: float | None = None,
 ) -> Results:
     """Run a track from nothing to a report in `out`; resumable. `domains` defaults to all, `seeds` to the track's, `only` (the
     learned models and baselines that compete) to all of the track's.
 
-    Not `timed`, it measures accuracy alone. Leaves data/, weights/, stages/, record.json, curves.parquet and report/ in `out`.
+    Not `timed`, it measures accuracy alone. After `until` seconds it raises TimeUp, and the same call goes on. `device` is by
+    default that of the track; a track of a GPU on "cpu" is a rehearsal. Leaves data/, weights/, stages/, record.json,
+    curves.parquet and report/ in `out`.
 
     Raises MisuseError for an unknown track, domain or device, and for a folder of another run.
     """
     from .. import record as records
     from ..run import run as ran
 
-    folder = ran(track, Path(out), domains, device, progress, seeds=seeds, only=only, timed=timed)
+    folder = ran(track, Path(out), domains, device, progress, seeds=seeds, only=only, timed=timed, until=until)
     return Results(({**records.read(folder), "folders": [str(folder)]},), folder)
 
 

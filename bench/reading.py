@@ -147,7 +147,8 @@ def _rate(
 
 
 def _window_bytes(film: Trajectory) -> float:
-    return sum(getattr(film, f).nbytes for f in FIELDS) * LENGTH / film.n_frames / film.scene.n_scenes
+    total = sum(int(getattr(film, f).nbytes) for f in FIELDS)
+    return total * LENGTH / film.n_frames / film.scene.n_scenes
 
 
 def _copied(device: str) -> float:

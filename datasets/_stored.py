@@ -102,7 +102,8 @@ class StoredWindows:
         """All of a trajectory but its frames and its script."""
         file = self._file(shard)
         still: Any = film_of(record_of(file, file["traj"][f"{number:06d}"])).scene
-        return dataclasses.replace(still, script=still.script._map(lambda _, x: x[:0]))
+        bare: Scene = dataclasses.replace(still, script=still.script._map(lambda _, x: x[:0]))
+        return bare
 
     def _file(self, shard: int) -> Any:
         def open_it() -> tuple[Any, contextlib.ExitStack]:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...contracts import MisuseError
+from ...contracts.strict_json import parse
 from .. import record
 from .film import LEVELS, hull, packed, unpacked
 
@@ -92,7 +93,7 @@ def unpack(content: bytes) -> dict[str, Any]:
         for name in KINDS:
             data[name] = None if header[name] is None else packed(np.frombuffer(_block(blocks, header[name]), "u1"))
         data["films"] = [_unpacked_film(film, header["frames"], header["axes"], blocks) for film in header["films"]]
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise MisuseError(f"a packed film does not hold what it says: {error!r}") from error
     return data
 
@@ -111,10 +112,7 @@ def _parted(content: bytes, most: int) -> tuple[dict[str, Any], bytes]:
     if whole[:4] != MAGIC or len(whole) < 8:
         raise MisuseError(f"not a packed film; it must begin with {MAGIC.decode()}")
     (length,) = struct.unpack_from("<I", whole, 4)
-    try:
-        header = json.loads(whole[8 : 8 + length])
-    except ValueError as error:
-        raise MisuseError(f"a packed film's header cannot be read: {error}") from error
+    header = parse(whole[8 : 8 + length], "the header of a packed film")
     if not isinstance(header, dict):
         raise MisuseError("a packed film's header must be an object")
     return header, whole[8 + length :]

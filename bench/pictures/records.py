@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,11 +69,16 @@ def read(folder: Path, track: str | None = None) -> Board:
 
 def cost(board: Board, path: Path) -> Path:
     """Error against the time of a rollout: contestants, the simulator's settings, and the front that these make."""
+    return _panels(board, path, "observable error, mean over the horizon", _cost_panel)
+
+
+def _panels(board: Board, path: Path, label: str, draw: Callable[[Any, Board, str], None]) -> Path:
+    """A panel a domain side by side, with one legend."""
     with style.card(PANEL * len(board.domains), 4.4) as figure:
         panels = figure.subplots(1, len(board.domains), squeeze=False)[0]
         for axes, domain in zip(panels, board.domains, strict=True):
-            _cost_panel(axes, board, domain)
-        panels[0].set_ylabel("observable error, mean over the horizon")
+            draw(axes, board, domain)
+        panels[0].set_ylabel(label)
         _legend(figure, panels)
         return style.save(figure, path)
 
@@ -150,14 +155,8 @@ def _legend(figure: Any, panels: Sequence[Any]) -> None:
 
 
 def over_time(board: Board, path: Path) -> Path:
-    """Position RMSE frame by frame: who learned with bands from quartile to quartile, baselines and the ladder's ends as lines."""
-    with style.card(PANEL * len(board.domains), 4.4) as figure:
-        panels = figure.subplots(1, len(board.domains), squeeze=False)[0]
-        for axes, domain in zip(panels, board.domains, strict=True):
-            _over_time_panel(axes, board, domain)
-        panels[0].set_ylabel("position RMSE [m]")
-        _legend(figure, panels)
-        return style.save(figure, path)
+    """Position RMSE frame by frame: who learned, the best with quartiles; baselines and the ladder's ends as lines."""
+    return _panels(board, path, "position RMSE [m]", _over_time_panel)
 
 
 def _over_time_panel(axes: Any, board: Board, domain: str) -> None:

@@ -80,12 +80,14 @@ def log(out: Path) -> list[dict[str, Any]]:
 
 def test_both_stages_of_a_jepa_share_the_time(data: Data, tmp_path: Path, clock: Ticking) -> None:
     small: dict[str, Any] = {"stride": 2, "leaps": 2, "horizon": 6, "history": 3, "batch_size": 2}
-    model = _store.learn(timed(data, tmp_path, "jepa", 1.0, settings=small))
-    assert 1.0 <= model.card.training_device_seconds <= 1.0 + 2 * 20 * STEP
+    model = _store.learn(timed(data, tmp_path, "jepa", 0.4, settings=small))
+    assert 0.4 <= model.card.training_device_seconds <= 0.4 + 2 * 20 * STEP
     parts = [
         json.loads((tmp_path / s / "log.jsonl").read_text().splitlines()[-1])["step"] for s in ("first", "readout")
     ]
-    assert model.card.training_steps == sum(parts)
+    # As on every track, a card counts the steps of the first stage and tells those of the second.
+    assert model.card.training_steps == parts[0]
+    assert f"{parts[0]} steps, then {parts[1]} of the read-out" in model.card.notes
 
 
 class Stop(Deadline):
@@ -203,9 +205,9 @@ def stages() -> dict[str, Callable[[], nn.Module]]:
 @pytest.mark.parametrize("name", stages())
 def test_no_file_of_a_checkpoint_of_size_m_is_too_large_to_travel(name: str, tmp_path: Path) -> None:
     model = stages()[name]()
-    tensors = {f"{part}.{k}": v for part in ("model", "best") for k, v in model.state_dict().items()}
+    tensors = {f"{part}.{k}": v.clone() for part in ("model", "best") for k, v in model.state_dict().items()}
     tensors |= {
-        f"adam.{i}.{m}": p.detach() for i, p in enumerate(model.parameters()) for m in ("exp_avg", "exp_avg_sq")
+        f"adam.{i}.{m}": p.detach().clone() for i, p in enumerate(model.parameters()) for m in ("exp_avg", "exp_avg_sq")
     }
     numbers = {"step": 7, "seconds": 1.5, "best_step": 0, "best_ratio": None, "log": ["x" * 200] * 2000}
     path = tmp_path / "checkpoint.safetensors"

@@ -320,8 +320,9 @@ def test_broken_gns_films_are_named(tmp_path: Path, position: Any, kind: Any, sa
 
 
 def test_a_flag_is_read_as_it_was_written(tmp_path: Path) -> None:
-    found = readers.open_set(write.flag(tmp_path / "flag_simple"))
+    found = readers.MeshGraphNets(write.flag(tmp_path / "flag_simple"))
     film, stored = next(iter(found.films("train"))), write.flag_film(14)
+    assert isinstance(readers.open_set(tmp_path / "flag_simple"), readers.MeshGraphNets)
     assert (found.layout, found.domain, film.scene.frame_interval) == ("meshgraphnets", "cloth", 0.02)
     assert np.array_equal(film.position.numpy(), stored["world_pos"])
     assert np.array_equal(film.scene.rest_position[:, :2].numpy(), stored["mesh_pos"][0])
@@ -359,7 +360,7 @@ def test_tetrahedra_have_six_edges_and_no_faces(tmp_path: Path) -> None:
 
 def test_a_flow_is_a_field_on_a_mesh_that_stands_still(tmp_path: Path) -> None:
     stored = write.cylinder_film(6)
-    found = readers.open_set(write.meshgraphnets(tmp_path / "cylinder_flow", {"train": [stored]}, 6, dt=0.01))
+    found = readers.MeshGraphNets(write.meshgraphnets(tmp_path / "cylinder_flow", {"train": [stored]}, 6, dt=0.01))
     film = next(iter(found.films("train")))
     assert np.array_equal(film.velocity.numpy(), stored["velocity"])
     assert np.array_equal(film.position.numpy(), np.repeat(stored["mesh_pos"], 6, 0))

@@ -14,27 +14,39 @@ CONTEXT: dict[str, Any] = {
     "containedIn": "cr:containedIn",
     "cr": "http://mlcommons.org/croissant/",
     "rai": "http://mlcommons.org/croissant/RAI/",
+    "arrayShape": "cr:arrayShape",
     "data": {"@id": "cr:data", "@type": "@json"},
     "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
     "dct": "http://purl.org/dc/terms/",
+    "equivalentProperty": "cr:equivalentProperty",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
     "extract": "cr:extract",
     "field": "cr:field",
     "fileProperty": "cr:fileProperty",
     "fileObject": "cr:fileObject",
     "fileSet": "cr:fileSet",
+    "format": "cr:format",
     "includes": "cr:includes",
     "isLiveDataset": "cr:isLiveDataset",
     "isArray": "cr:isArray",
-    "arrayShape": "cr:arrayShape",
+    "jsonPath": "cr:jsonPath",
     "key": "cr:key",
+    "md5": "cr:md5",
+    "parentField": "cr:parentField",
+    "path": "cr:path",
     "recordSet": "cr:recordSet",
     "references": "cr:references",
     "regex": "cr:regex",
+    "repeated": "cr:repeated",
+    "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
     "sc": "https://schema.org/",
+    "separator": "cr:separator",
     "source": "cr:source",
+    "subField": "cr:subField",
     "transform": "cr:transform",
 }
-"""Aliases, so that terms need no prefix."""
+"""Aliases, so that terms need no prefix: those of the specification, in full, as its readers expect."""
 
 KINDS = {
     "string": "sc:Text", "int64": "cr:Int64", "uint8": "cr:UInt8", "float": "cr:Float32", "double": "cr:Float64",
@@ -49,16 +61,10 @@ def file_object(name: str, size: int, encoding: str, sha256: str) -> dict[str, A
     return {**about, "encodingFormat": encoding, "sha256": sha256}
 
 
-def file_set(name: str, encoding: str, includes: str) -> dict[str, Any]:
-    """Files of one kind, by a pattern."""
-    return {"@type": "cr:FileSet", "@id": name, "name": name, "encodingFormat": encoding, "includes": includes}
-
-
-def field(records: str, name: str, kind: str, source: dict[str, Any], regex: str = "") -> dict[str, Any]:
-    """A column as a field, `kind` being its type; with a pattern instead what it finds in the names of the files."""
+def field(records: str, name: str, kind: str, file: str) -> dict[str, Any]:
+    """A column of a file as a field, `kind` being its type."""
     items = kind.removeprefix("list<").rstrip(">").rpartition(" ")[2] if kind.startswith("list<") else kind
-    extract = {"fileProperty": "fullpath"} if regex else {"column": name}
-    found = {**source, "extract": extract} | ({"transform": {"regex": regex}} if regex else {})
+    found = {"fileObject": {"@id": file}, "extract": {"column": name}}
     made = {"@type": "cr:Field", "@id": f"{records}/{name}", "name": name, "dataType": KINDS[items], "source": found}
     return made | ({"isArray": True, "arrayShape": "-1"} if kind.startswith("list<") else {})
 

@@ -21,12 +21,12 @@ from typing import Any
 from .. import _describe, _generate, _statistics
 from .._files import sha256_file, write_text
 from .._manifest import MANIFEST, manifest_hash, read_manifest
-from ._croissant import CONTEXT, field, file_object, file_set, record_set, split_set
+from ._croissant import CONTEXT, field, file_object, record_set, split_set
 from ._source import Progress, Source
 
 README, CROISSANT = "README.md", "croissant.json"
 LICENCE = "https://creativecommons.org/licenses/by/4.0/"
-HDF5, JSON_LINES, PARQUET = "application/x-hdf5", "application/jsonlines", "application/vnd.apache.parquet"
+HDF5, JSON_LINES, PARQUET = "application/x-hdf5", "application/jsonlines", "application/x-parquet"
 
 
 @dataclass(frozen=True)
@@ -88,18 +88,15 @@ def croissant(source: Source, files: Sequence[File], url: str) -> dict[str, Any]
 
 
 def _of_tables(files: Sequence[File]) -> dict[str, Any]:
-    """Distribution and records of Parquet files: a record a trajectory."""
-    sets = [file_set("trajectories", PARQUET, "data/*.parquet")]
+    """Distribution and records of Parquet files: a record set a split, a record a trajectory."""
     objects = [file_object(f.name, f.bytes, PARQUET, f.sha256) for f in files]
-    fields = [
-        field("trajectories", name, kind, {"fileSet": {"@id": "trajectories"}}) for name, kind in files[0].columns
+    records = [
+        record_set(
+            f.split, f"The split {f.split}, a record a trajectory.", [field(f.split, *c, f.name) for c in f.columns]
+        )
+        for f in files
     ]
-    part = field(
-        "trajectories", "split", "string", {"fileSet": {"@id": "trajectories"}}, r"data/(\w+)-\d+-of-\d+\.parquet$"
-    )
-    part["references"] = {"field": {"@id": "splits/name"}}
-    records = record_set("records", "A trajectory: its scene and its frames.", [*fields, part])
-    return {"distribution": [*objects, *sets], "recordSet": [split_set([f.split for f in files]), records]}
+    return {"distribution": objects, "recordSet": [split_set([f.split for f in files]), *records]}
 
 
 def _of_shards(source: Source, files: Sequence[File]) -> dict[str, Any]:
@@ -107,10 +104,8 @@ def _of_shards(source: Source, files: Sequence[File]) -> dict[str, Any]:
     path = source.folder / MANIFEST
     manifest = file_object(MANIFEST, path.stat().st_size, JSON_LINES, sha256_file(path))
     kinds = {"path": "string", "split": "string", "trajectories": "int64", "bytes": "int64", "sha256": "string"}
-    fields = [field("shards", name, kind, {"fileObject": {"@id": MANIFEST}}) for name, kind in kinds.items()]
-    for entry in fields:
-        if entry["@id"] == "shards/split":
-            entry["references"] = {"field": {"@id": "splits/name"}}
+    fields = [field("shards", name, kind, MANIFEST) for name, kind in kinds.items()]
+    fields[1]["references"] = {"field": {"@id": "splits/name"}}
     shards = record_set("shards", "The HDF5 files, each of whole trajectories.", fields)
     return {
         "distribution": [manifest, *(file_object(f.name, f.bytes, HDF5, f.sha256) for f in files)],

@@ -10,10 +10,11 @@ from typing import Any
 
 from ...contracts import MisuseError
 from ._set import ForeignSet as ForeignSet
-from .gns import Gns
-from .lagrangebench import LagrangeBench
-from .meshgraphnets import MeshGraphNets
-from .the_well import TheWell
+from .gns import Gns as Gns
+from .lagrangebench import LagrangeBench as LagrangeBench
+from .meshgraphnets import MeshGraphNets as MeshGraphNets
+from .the_well import Grid as Grid
+from .the_well import TheWell as TheWell
 
 LAYOUTS = (
     "LagrangeBench (metadata.json, *.h5), GNS (metadata.json, *.tfrecord), MeshGraphNets (meta.json, *.tfrecord), "

@@ -196,7 +196,8 @@ def _static(found: Mapping[str, Array], name: str, rows: int | None, columns: tu
     if not fits or not np.isfinite(values).all():
         right = f"(1, {rows or 'rows'}, {' or '.join(map(str, columns))})"
         raise MisuseError(f"{name} has shape {values.shape}, or is not finite; {right} is right")
-    return values[0]
+    stored: Array = values[0]
+    return stored
 
 
 def _frames(found: Mapping[str, Array], name: str, frames: int, axes: int) -> npt.NDArray[np.float32]:

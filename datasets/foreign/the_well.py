@@ -139,7 +139,8 @@ def _field(
     timed = bool(data.attrs.get("time_varying", False))
     lead = found.shape[: 1 if timed else 0]
     rest = found.shape[len(lead) + len(stored) :]
-    parts = {0: [()], 1: [(len(sizes),)], 2: [(len(sizes),) * 2, (len(sizes) ** 2,)]}[order]
+    axes = len(sizes)
+    parts: list[tuple[int, ...]] = [[()], [(axes,)], [(axes, axes), (axes**2,)]][order]
     if (
         found.shape[len(lead) : len(lead) + len(stored)] != stored
         or rest not in parts

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ._terminal import Answer, console_on, interruptible, print_answer, print_json, said, stdout_kept_clean
-from .commands import about, boards, data, draw, layouts, look, models, runs
+from .commands import about, boards, data, draw, floors, layouts, look, models, runs
 from .commands._arguments import MISUSE, Misuse, Parser
 from .commands._progress import progress
 
@@ -52,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
         models.add_train,
         models.add_score,
         models.add_speed,
+        floors.add_floors,
         runs.add_run,
         runs.add_status,
         runs.add_round,

@@ -1,30 +1,20 @@
 """A frame of cloth for 1, 16 and 256 sheets, beside its floor, and Newton's Style3D on the same sheet.
 
-The floor is memory traffic: a substep reads a vertex's position, velocity, force corners and bending row and writes position and
-velocity once (about 19 neighbours, 24 + 6·12 + 19·8 + 24 B), at the bandwidth of a plain copy.
+The floor is memory traffic, as bench/floors/cloth.py counts it, at the bandwidth of a plain copy.
 """
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import pytest
-from hedgefox.contracts import Trajectory, stack
+from hedgefox.bench.floors._rates import copy_bandwidth, synchronise
+from hedgefox.bench.floors.cloth import BYTES_PER_VERTEX, SETTLED, sheets
 from hedgefox.simulators.cloth import DOMAIN
 
-from .test_loader import DEVICES, copy_bandwidth, synchronise
+from .test_loader import DEVICES
 
-BYTES_PER_VERTEX = 24 + 6 * 12 + 19 * 8 + 24
 SHEETS = [1, 16, 256]
-
-
-@cache
-def sheets(number: int) -> Trajectory:
-    """Drapes, in contact with a ball: the film's fifth frame before the ball is met does not flatter anyone."""
-    recipe = DOMAIN.recipe("s")
-    few = [DOMAIN.sample_start(recipe, "train", 4 * k + 1, 1) for k in range(min(number, 16))]
-    return stack([few[k % len(few)] for k in range(number)])
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -34,11 +24,11 @@ def test_cloth_frame(benchmark: Any, number: int, device: str) -> None:
     model = DOMAIN.reference(DOMAIN.recipe("s"), device)
     state = model.encode(start)
     script = start.scene.script
-    for k in range(15):  # until the sheets lie on their balls
+    for k in range(SETTLED):
         state = model.advance(state, script.starting_at(k))
 
     def frame() -> Any:
-        new = model.advance(state, script.starting_at(15))
+        new = model.advance(state, script.starting_at(SETTLED))
         synchronise(device)
         return new
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+from hedgefox.bench.floors._rates import copy_bandwidth, synchronise
+from hedgefox.bench.floors.clouds import cloud
+from hedgefox.bench.floors.neighbours import RADIUS
 from hedgefox.surrogates._neighbours import radius_graph
 
-from .clouds import MOST_SLOPE, SIZES, SPACING, cloud, slope
-from .test_loader import copy_bandwidth, synchronise
+from .clouds import MOST_SLOPE, SIZES, slope
 
-RADIUS = 2.1 * SPACING
 CUDA = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 CASES = [("cpu", "tree"), ("cpu", "cells"), pytest.param("cuda", "cells", marks=CUDA)]
 

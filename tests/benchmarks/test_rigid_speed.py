@@ -1,48 +1,30 @@
 """A frame of the rigid reference for 1, 16 and 256 worlds, and MuJoCo's C code on the same scenes at the same time step.
 
-Scenes are the domain's own, past their first contacts. The floor is memory traffic: a step reads and writes the pose, twist and
-inertia of a body and reads the contacts that it has (about four, of 100 B), at the bandwidth of a plain copy. Contacts are found
-and swept with much arithmetic and, on a CPU, by one thread, so the step is far above it.
+Scenes are the domain's own, past their first contacts. The floor is memory traffic, as bench/floors/rigid.py counts it. Contacts
+are found and swept with much arithmetic and, on a CPU, by one thread, so the step is far above it.
 """
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import pytest
 import torch
-from hedgefox.contracts import BodyShape, Scene, Trajectory, stack
+from hedgefox.bench.floors._rates import copy_bandwidth, synchronise
+from hedgefox.bench.floors.rigid import BYTES_PER_BODY, worlds
+from hedgefox.contracts import BodyShape, Scene, Trajectory
 from hedgefox.simulators._rigid_bodies import mass_properties, volume
 from hedgefox.simulators.rigid import DOMAIN, reference_settings
 
-from .test_loader import DEVICES, copy_bandwidth, synchronise
+from .test_loader import DEVICES
 
 WORLDS = [1, 16, 256]
-CONTACT_FRAME = 15
-BYTES_PER_BODY = 2 * 4 * (7 + 6) + 4 * 18 + 4 * 100
-
-
-@cache
-def worlds(number: int) -> Trajectory:
-    """Towers, billiards and mugs in turn, none with a pusher, in the frame after CONTACT_FRAME."""
-    recipe = DOMAIN.recipe("s")
-    chosen: list[Trajectory] = []
-    index = 1
-    while len(chosen) < min(number, 16):
-        start = DOMAIN.sample_start(recipe, "train", index, 1)
-        if index % 4 and start.scene.obstacle_kind.numel() == 0:
-            chosen.append(start)
-        index += 1
-    few = stack(chosen)
-    later = DOMAIN.reference(recipe).rollout(few, CONTACT_FRAME).frames(CONTACT_FRAME - 1)
-    return later.select([k % len(chosen) for k in range(number)])
 
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("number", WORLDS)
 def test_rigid_frame(benchmark: Any, number: int, device: str) -> None:
-    start = worlds(number).to(device)
+    start = worlds(number, device)
     model = DOMAIN.reference(DOMAIN.recipe("s"), device)
     state, script = model.encode(start), start.scene.script
 

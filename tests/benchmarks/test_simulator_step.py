@@ -1,46 +1,23 @@
 """One substep of the fluid at 1k to 100k particles, beside its floor, and how its cost grows.
 
-The floor is memory traffic: two passes that each read a particle's position, velocity, density, mass and number once and write
-its result once (48 B in 2D), at the bandwidth of a plain copy. SPH is bound by arithmetic and latency, so the step is far
-above it; pair interactions a second say more and stand beside it.
+The floor is memory traffic, as bench/floors/fluid.py counts it, at the bandwidth of a plain copy. SPH is bound by arithmetic and
+latency, so the step is far above it; pair interactions a second say more and stand beside it.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from typing import Any
 
 import numpy as np
 import pytest
-from hedgefox.contracts import Script, Wall
-from hedgefox.simulators._fluid_physics import lattice, tank
-from hedgefox.simulators._sph import SphSettings, SphSolver, SphState
+from hedgefox.bench.floors._rates import copy_bandwidth, synchronise
+from hedgefox.bench.floors.fluid import pairs, particle_bytes, still_water
+from hedgefox.contracts import Script
+from hedgefox.simulators._sph import SphSolver, SphState
 
-from .test_loader import DEVICES, copy_bandwidth, synchronise
-
-SPACING = 0.02
-BYTES_PER_PARTICLE = 2 * (4 * 6 + 4 * 6)
-
-
-def still_water(n_nodes: int, device: str) -> tuple[SphSolver, SphState, Script]:
-    """A square pool of about n particles, slightly shaken, and a solver whose frame is one substep."""
-    side = round(math.sqrt(n_nodes))
-    x = lattice((side, side), SPACING, 0.1)
-    size = (side * SPACING, 1.2 * side * SPACING)
-    solid = [[Wall.NO_SLIP, Wall.NO_SLIP], [Wall.NO_SLIP, Wall.OPEN]]
-    scene = tank(x, SPACING, size, solid, 4e-4, 2, (0.0, -9.81), 1e-3)
-    solver = SphSolver(SphSettings(SPACING, 1, 30.0), device)
-    return solver, solver.state(scene, x, 0 * x), scene.script.starting_at(0)
-
-
-def pairs_per_substep(solver: SphSolver, state: SphState) -> int:
-    """Directed neighbour pairs within the kernel's support, both passes, images at walls left out."""
-    from scipy.spatial import cKDTree
-
-    tree = cKDTree(state.position.cpu().numpy())
-    return 2 * (int(tree.count_neighbors(tree, 2 * solver.smoothing_length)) - state.scene.n_nodes)
+from .test_loader import DEVICES
 
 
 @pytest.mark.parametrize("n_nodes", [1_000, 4_000, 10_000, 100_000])
@@ -58,10 +35,10 @@ def test_fluid_substep(benchmark: Any, n_nodes: int, device: str) -> None:
     if benchmark.stats is None:
         return
     seconds, n = benchmark.stats.stats.median, state.scene.n_nodes
-    floor = n * BYTES_PER_PARTICLE / copy_bandwidth(device)
+    floor = n * particle_bytes(2) / copy_bandwidth(device)
     benchmark.extra_info |= {
         "nodes_per_second": n / seconds,
-        "pairs_per_second": pairs_per_substep(solver, state) / seconds,
+        "pairs_per_second": 2 * pairs(solver, state.position, state.scene.scene_ptr) / seconds,
         "floor_seconds": floor,
         "times_the_floor": seconds / floor,
     }

@@ -2,53 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from hedgefox.contracts import Frame
-from hedgefox.surrogates.particle_gnn import ParticleGNN, build
+from hedgefox.bench.floors._rates import best_flops_per_second
+from hedgefox.bench.floors.message_passing import operations, stepping
 
-from .clouds import MOST_SLOPE, SIZES, SPACING, best_time, film, slope
-from .test_loader import synchronise
+from .clouds import MOST_SLOPE, SIZES, slope
 
 CUDA = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 DEVICES = ["cpu", pytest.param("cuda", marks=CUDA)]
-
-
-def stepping(n_nodes: int, device: str, size: str = "s") -> tuple[ParticleGNN, Callable[[], Frame]]:
-    model = build("fluid", size=size, spacing=SPACING).to(device).eval()
-    past = film(n_nodes, model.card.history).to(device)
-    state, script = model.encode(past), past.scene.script.starting_at(past.n_frames - 1)
-
-    @torch.no_grad()
-    def once() -> Frame:
-        frame = model.decode(model.advance(state, script))
-        synchronise(device)
-        return frame
-
-    return model, once
-
-
-def flops(model: ParticleGNN, n_nodes: int, n_edges: int) -> int:
-    """Of the matrix products of one frame: two for each weight and each row that it meets."""
-    total = 0
-    for name, weight in model.network.named_parameters():
-        if weight.dim() == 2:
-            rows = n_edges if "edge" in name else n_nodes
-            total += 2 * weight.numel() * rows
-    return total
-
-
-def best_flops_per_second(device: str) -> float:
-    a = torch.randn((1024, 1024), device=device)
-
-    def multiply() -> None:
-        a @ a
-        synchronise(device)
-
-    return 2 * 1024**3 / best_time(multiply, 0.3)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -58,12 +22,9 @@ def test_nodes_per_second(benchmark: Any, n_nodes: int, device: str) -> None:
     frame = benchmark(once)
     if benchmark.stats is None:
         return
-    past = film(n_nodes, model.card.history).to(device)
-    state = model.encode(past)
-    index, _ = model.edges(state.scene, state.position[1:] - state.position[:-1], state.position[-1])
     assert frame.position.isfinite().all()
     benchmark.extra_info["nodes_per_second"] = n_nodes / benchmark.stats["median"]
-    benchmark.extra_info["floor_s"] = flops(model, n_nodes, index.shape[1]) / best_flops_per_second(device)
+    benchmark.extra_info["floor_s"] = operations(model, n_nodes, once.n_edges()) / best_flops_per_second(device)
 
 
 @pytest.mark.long

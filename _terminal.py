@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -15,8 +16,8 @@ from typing import Any, TextIO
 
 PIPED = 200
 """Columns of tables that go into a file or a pipe."""
-WIDEST = 10_000
-"""Columns that no table needs."""
+LONG = 30
+"""Characters of a cell from which it may be folded."""
 EMPTY = "–"
 """What stands where nothing applies."""
 
@@ -45,23 +46,31 @@ def as_pairs(data: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def show_table(console: Any, rows: Sequence[dict[str, Any]]) -> None:
-    """Print rows of equal keys: as a table, long texts folded; where its words are too wide for that, row by row."""
+    """Print rows of equal keys: as a table, long texts folded; where that is too wide, row by row. Nothing for none."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     if not rows:
         return
+    columns = [[name, *(cell(row[name]) for row in rows)] for name in rows[0]]
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for name in rows[0]:
-        table.add_column(Text(name), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell(v)) for v in row.values()))
-    if console.measure(table, options=console.options.update(width=WIDEST)).minimum <= console.width:
+    for name, *texts in columns:
+        table.add_column(Text(name), overflow="fold", no_wrap=_width([name, *texts]) <= LONG)
+    for texts in list(zip(*columns, strict=True))[1:]:
+        table.add_row(*map(Text, texts))
+    if sum(min(_width(texts), LONG) for texts in columns) + 3 * (len(columns) - 1) <= console.width:
         console.print(table)
         return
     for row in rows:
         _show_row(console, row)
+
+
+def _width(texts: Sequence[str]) -> int:
+    """Characters of the longest of some texts."""
+    from rich.cells import cell_len
+
+    return max(map(cell_len, texts))
 
 
 def _show_row(console: Any, row: dict[str, Any]) -> None:
@@ -170,7 +179,9 @@ def said(error: Exception) -> str:
 
     if isinstance(error, OSError) and error.strerror:
         hint = HINTS.get(error.errno or 0)
-        return f"{error.filename2 or error.filename or 'the output'}: {error.strerror}{f'; {hint}' if hint else ''}"
+        # Files are written under a passing name first, which is nobody's business.
+        name = re.sub(r"\.tmp-[0-9a-f]{8}$", "", str(error.filename2 or error.filename or "the output"))
+        return f"{name}: {error.strerror}{f'; {hint}' if hint else ''}"
     text = " ".join(str(error).split())
     return text if isinstance(error, HedgefoxError) else f"{type(error).__name__}: {text} (--debug shows where)"
 

@@ -360,3 +360,14 @@ def test_what_is_piped_is_as_wide_as_columns_says(
     assert console_on(sys.stdout).width == 200
     monkeypatch.setenv("COLUMNS", "77")
     assert console_on(sys.stdout).width == 77
+
+
+def test_an_error_of_the_system_names_the_file_that_was_asked_for_and_what_to_do() -> None:
+    from hedgefox._terminal import said
+
+    error = OSError(21, "Is a directory", "out/page.html.tmp-0123abcd", None, "out/page.html")
+    assert said(error) == "out/page.html: Is a directory; a file is right here"
+    assert said(OSError(28, "No space left on device", "x.tmp-0123abcd")).startswith(
+        "x: No space left on device; make room"
+    )
+    assert said(OSError("no number")) == "OSError: no number (--debug shows where)"

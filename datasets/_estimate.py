@@ -31,7 +31,8 @@ STARTS = 4
 FEWEST, MOST = 3, 5
 """Groups that are simulated, within the patience and at most."""
 PATIENCE = 10.0
-"""Time after which no further group is begun, once there are enough [s]."""
+"""Time after which no further group is begun, once there are enough [s]. The fewest together are made smaller to take no more
+than about twice this, down to one trajectory each."""
 MARGIN = 1 << 20
 """Bytes that the manifest, the costs and the statistics may take beside the shards."""
 
@@ -87,6 +88,8 @@ class Estimate:
 class _Sample:
     """What was simulated to find out."""
 
+    group: int
+    """Trajectories of a group."""
     first_seconds: float
     """A first group's time beyond the others': compiling."""
     wall: Interval
@@ -151,9 +154,9 @@ def estimate(
 
 
 def _how(sample: _Sample, job: Job) -> str:
-    groups = len(sample.records) // GROUP
+    groups = len(sample.records) // sample.group
     beside = f"; with {job.workers.number} workers, shared out evenly" if job.workers.elsewhere else ""
-    return f"{groups} groups of {GROUP} timed here, by node and frame; 95 % t-interval over the groups{beside}"
+    return f"{groups} groups of {sample.group} timed here, by node and frame; 95 % t-interval over the groups{beside}"
 
 
 def _wall(job: Job, sample: _Sample, node_frames: float, core: Interval, training: int) -> Interval:
@@ -176,40 +179,41 @@ def _sampled(job: Job, split: str) -> _Sample:
     cores: list[float] = []
     kept: list[Record] = []
     source = portable(job.domain, job.workers)
-    first = run(Task(source, job.recipe, split, range(1), job.track.root_seed, job.device)).seconds
+    first, warm = (
+        run(Task(source, job.recipe, split, range(1), job.track.root_seed, job.device)).seconds for _ in range(2)
+    )
+    size = min(GROUP, max(1, int(2 * PATIENCE / (FEWEST * warm))))
     while len(walls) < FEWEST or (len(walls) < MOST and time.perf_counter() < until):
-        indices = range(len(walls) * GROUP, (len(walls) + 1) * GROUP)
+        indices = range(len(walls) * size, (len(walls) + 1) * size)
         before = time.process_time()
         result = run(Task(source, job.recipe, split, indices, job.track.root_seed, job.device, job.plan.siblings))
         node_frames = sum(r.n_frames * r.sizes["node"] for r in result.records)
         walls.append(result.seconds / node_frames)
         cores.append((time.process_time() - before) / node_frames)
         kept += result.records
-    wall = _mean(walls)
-    writing, size = _written(job, split, kept)
+    writing, stored = _written(job, split, kept, size)
     accumulator, start = Accumulator(job.domain.parameter_units), time.perf_counter()
     for record in kept:
         accumulator.add(film_of(record))
     statistics = (time.perf_counter() - start) / len(kept)
-    beside = size - sum(_frame_bytes(r) for r in kept) / len(kept)
-    warm = wall.value * kept[0].n_frames * kept[0].sizes["node"]
-    return _Sample(max(0.0, first - warm), wall, _mean(cores), kept, writing, statistics, beside)
+    beside = stored - sum(_frame_bytes(r) for r in kept) / len(kept)
+    return _Sample(size, max(0.0, first - warm), _mean(walls), _mean(cores), kept, writing, statistics, beside)
 
 
-def _written(job: Job, split: str, kept: Sequence[Record]) -> tuple[Interval, float]:
+def _written(job: Job, split: str, kept: Sequence[Record], size: int) -> tuple[Interval, float]:
     """Seconds and bytes of writing a trajectory, as `generate` does it, somewhere else: a file a group."""
     seconds: list[float] = []
     sizes: list[int] = []
     with tempfile.TemporaryDirectory() as folder:
-        for first in range(0, len(kept), GROUP):
+        for first in range(0, len(kept), size):
             start, path = time.perf_counter(), Path(folder) / f"{first}.h5"
             with ShardWriter(path, job.plan.root_attributes(split)) as writer:
-                for index, record in enumerate(kept[first : first + GROUP]):
+                for index, record in enumerate(kept[first : first + size]):
                     writer.add(record, Place(index), str(job.track.root_seed))
             require_sound(path)
             sync(path)
             sha256_file(path)
-            seconds.append((time.perf_counter() - start) / GROUP)
+            seconds.append((time.perf_counter() - start) / size)
             sizes.append(path.stat().st_size)
     return _mean(seconds), sum(sizes) / len(kept)
 

@@ -1,0 +1,132 @@
+"""Every path on CUDA gives what its path on the CPU gives, on inputs that are fresh in every run; the seed is in the message.
+
+Sums run in another order on a GPU, so equal means within a stated tolerance; what only chooses and copies must be the same bits.
+On the CPU the same comparisons hold two runs of one input to the same bits.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hedgefox import surrogates
+from hedgefox.contracts import MisuseError, Trajectory, registry
+from hedgefox.datasets import Windows
+from hedgefox.surrogates._message_passing import EncodeProcessDecode
+from hedgefox.surrogates._neighbours import radius_graph
+from torch import Tensor
+
+from . import particles, sheets, solids
+from .carried import FRAMES, carried
+
+SEED = int(os.environ.get("SEED", int.from_bytes(os.urandom(3), "big")))
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
+FILMS: dict[str, Callable[..., Trajectory]] = {"fluid": particles.film, "cloth": sheets.film, "rigid": solids.film}
+MODELS = {
+    "particle_gnn": "fluid", "mesh_gnn": "cloth", "rigid_gnn": "rigid", "gns": "fluid", "jepa": "fluid", "linear": "fluid",
+}  # fmt: skip
+SHARE = {"cpu": 0.0, "cuda": 1e-4}
+"""Largest error allowed of networks, as a share of what is typical."""
+SIMULATED = {"fluid": 1e-4, "cloth": 1e-4, "rigid": 1e-3}
+"""Largest error allowed of a simulator after FRAMES frames [m]: contacts part sooner than waves."""
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(SEED)
+
+
+def close(got: Tensor, right: Tensor, most: float) -> None:
+    assert got.shape == right.shape
+    assert bool(torch.isfinite(right).all())
+    error = float((got.cpu() - right.cpu()).abs().max())
+    assert error <= most, f"off by {error:.3g}, at most {most:.3g} is right; seed {SEED}"
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+@pytest.mark.parametrize("device", DEVICES)
+def test_neighbours(device: str, dim: int) -> None:
+    x = 2 * torch.rand((600, dim), generator=generator()) - 1
+    ptr = torch.tensor([0, 1, 3, 300, 600])
+    for period in (None, torch.full((4, dim), 2.0)):
+        right = radius_graph(x, 0.17, ptr, period, backend="tree")
+        there = None if period is None else period.to(device)
+        got = radius_graph(x.to(device), 0.17, ptr.to(device), there, backend="cells")
+        assert torch.equal(got.cpu(), right), f"seed {SEED}"
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_too_many_neighbours_are_an_error_and_never_cut(device: str) -> None:
+    x, ptr = torch.rand((50, 2), generator=generator()).to(device), torch.tensor([0, 50], device=device)
+    assert radius_graph(x, 2.0, ptr, max_edges=50 * 49).shape[1] == 50 * 49
+    with pytest.raises(MisuseError, match=r"2450 edges; max_edges is 2449"):
+        radius_graph(x, 2.0, ptr, max_edges=2449)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_message_passing_and_its_gradients(device: str) -> None:
+    torch.manual_seed(SEED)
+    network = EncodeProcessDecode(5, 3, 2, 32, 3)
+    node, along, index = torch.randn(200, 5), torch.randn(900, 3), torch.randint(0, 200, (2, 900))
+
+    def gradients(where: str) -> tuple[Tensor, list[Tensor]]:
+        moved = network.to(where)
+        moved.zero_grad()
+        out = moved(node.to(where), along.to(where), index.to(where))
+        out.square().mean().backward()
+        return out.detach().cpu(), [p.grad.cpu().clone() for p in moved.parameters() if p.grad is not None]
+
+    right, right_slopes = gradients("cpu")
+    got, slopes = gradients(device)
+    close(got, right, SHARE[device] * float(right.abs().max()))
+    for slope, expected in zip(slopes, right_slopes, strict=True):
+        close(slope, expected, 10 * SHARE[device] * float(expected.abs().max()) + 1e-7 * (device == "cuda"))
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("device", DEVICES)
+def test_rollouts(device: str, name: str) -> None:
+    past = FILMS[MODELS[name]](3, 8, seed=SEED % 1000, extra_script=8)
+    model = network(name, MODELS[name], past)
+    right = model.rollout(past, 4)
+    got = model.to(device).rollout(past.to(device), 4).to("cpu")
+    moved = float((right.position - past.position[-1]).abs().max()) + float(right.scene.diagonal.max())
+    close(got.position, right.position, SHARE[device] * moved)
+
+
+def network(name: str, domain: str, film: Trajectory) -> Any:
+    """A network with weights as drawn, in units of the film; one whose units a training would set keeps those of a fresh one."""
+    known: dict[str, Any] = (
+        {}
+        if name in ("jepa", "gns", "linear")
+        else {"dim": film.scene.dim, "parameters": tuple(sorted(film.scene.parameters))}
+    )
+    model = surrogates.create(name, domain, size="xs", seed=SEED % 1000, **known)
+    if name not in ("jepa", "linear"):
+        model.measure(film)
+    return model.eval()
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_windows(device: str) -> None:
+    film = particles.film(5, 12, seed=SEED % 1000)
+    here, there = Windows(film, 4), Windows(film.to(device), 4)
+    index = torch.randint(len(here), (16,), generator=generator())
+    for right, got in ((here.at(index), there.at(index)), (here.batch(generator(), 9), there.batch(generator(), 9))):
+        assert torch.equal(got.position.cpu(), right.position), f"seed {SEED}"
+        assert torch.equal(got.velocity.cpu(), right.velocity)
+        assert torch.equal(got.scene.scene_ptr.cpu(), right.scene.scene_ptr)
+
+
+@pytest.mark.parametrize("domain", SIMULATED)
+@pytest.mark.parametrize("device", [pytest.param("cpu", marks=pytest.mark.long), DEVICES[1]])
+def test_simulators(device: str, domain: str) -> None:
+    past, truth = carried(domain, SEED)
+    kind = registry.domain(domain)
+    solver = kind.reference(kind.recipe("xs"), device)
+    got = solver.rollout(past.to(device), FRAMES).to("cpu")
+    close(got.position, truth.position, 0.0 if device == "cpu" else SIMULATED[domain])
+    again = solver.rollout(past.to(device), FRAMES).to("cpu")
+    close(again.position, got.position, 0.0)

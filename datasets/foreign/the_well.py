@@ -140,7 +140,7 @@ def _field(
     lead = found.shape[: 1 if timed else 0]
     rest = found.shape[len(lead) + len(stored) :]
     axes = len(sizes)
-    parts: list[tuple[int, ...]] = [[()], [(axes,)], [(axes, axes), (axes**2,)]][order]
+    components: list[list[tuple[int, ...]]] = [[()], [(axes,)], [(axes, axes), (axes**2,)]]
     if (
         found.shape[len(lead) : len(lead) + len(stored)] != stored
         or rest not in parts

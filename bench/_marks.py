@@ -48,7 +48,9 @@ class Mark:
             if 0 < done < total and time.time() - self.path.stat().st_mtime < EVERY:
                 return
         held = self.read() or {"began": time.time(), "why": ""}
-        self._write(held | {"done": done, "total": total})
+        # Who follows a mark tells what it says, which must not seem to be news: it would keep the worker from noting any.
+        if (held.get("done"), held.get("total")) != (done, total):
+            self._write(held | {"done": done, "total": total})
 
     def fail(self, error: BaseException) -> None:
         """The job ended without a result."""

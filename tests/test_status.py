@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hedgefox import cli
-from hedgefox.bench import _watch, environment
+from hedgefox.bench import _marks, _watch, environment
 from hedgefox.bench.run import run
 from hedgefox.bench.status import STAGES, STATES, status
 from hedgefox.commands import _progress, _status
@@ -205,6 +207,48 @@ def test_a_broken_note_is_one_line(
 def test_what_is_no_run_is_misuse(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["status", str(tmp_path)]) == 2
     assert "holds no run" in capfd.readouterr().err
+
+
+# -- marks of jobs -----------------------------------------------------------------------------------------------------
+
+
+def test_a_mark_is_followed_while_another_process_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also by one who notes what it is told, as a run does: that must not keep the worker from noting more."""
+    monkeypatch.setattr(_marks, "EVERY", 0.02)
+    mark, told = _marks.Mark(tmp_path / "train"), list[tuple[int, int]]()
+
+    def work() -> str:
+        for k in range(0, 400, 50):
+            mark(k, 400)
+            time.sleep(0.1)
+        return "weights"
+
+    def tell(done: int, total: int) -> None:
+        mark(done, total)
+        told.append((done, total))
+
+    with ThreadPoolExecutor(1) as worker:
+        assert _marks.followed(worker.submit(work), mark, tell) == "weights"
+    assert len(set(told)) > 4
+    assert told == sorted(told)
+    mark.clear()
+    assert mark.read() is None
+
+
+def test_a_mark_says_why_a_job_failed_and_stays_after_an_interruption(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), _marks.at_work(tmp_path / "a", "code changed"):
+        raise ZeroDivisionError("nothing to share")
+    failed = _marks.Mark(tmp_path / "a").read()
+    assert failed is not None
+    assert (failed["error"], failed["why"]) == ("ZeroDivisionError: nothing to share", "code changed")
+    with pytest.raises(KeyboardInterrupt), _marks.at_work(tmp_path / "b"):
+        raise KeyboardInterrupt
+    begun = _marks.Mark(tmp_path / "b").read()
+    assert begun is not None
+    assert "error" not in begun
+    with _marks.at_work(tmp_path / "b"):
+        pass
+    assert _marks.Mark(tmp_path / "b").read() is None
 
 
 # -- shown -------------------------------------------------------------------------------------------------------------

@@ -397,7 +397,7 @@ def say(line: str) -> None:
 def limit() -> None:
     """Bound the memory from here on."""
     taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
@@ -442,6 +442,7 @@ def batch(name: str, home: Path, work: Path, numbers: range) -> None:
 
 def one(kind: Kind, home: Path, path: Path, answer: str | None) -> None:
     """Read one file and say what came of it."""
+    unchanged = path.is_file() and path.read_bytes() == (home / kind.original).read_bytes()
     before = resource.getrusage(resource.RUSAGE_SELF)
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
     ARMED.append(True)
@@ -451,6 +452,7 @@ def one(kind: Kind, home: Path, path: Path, answer: str | None) -> None:
     signal.setitimer(signal.ITIMER_PROF, 0)
     after = resource.getrusage(resource.RUSAGE_SELF)
     found["seconds"] = after.ru_utime - before.ru_utime
+    found["unchanged"] = unchanged
     found["peak_mib"] = after.ru_maxrss // 1024
     if answer and "ended the probe" in answer:
         found["outcome"] = "refused: the probe died"

@@ -112,7 +112,7 @@ def test_ten_thousand_malformed_files(tmp_path: Path, capsys: pytest.CaptureFixt
     require_fine(found)
     assert sum(map(len, found.values())) >= 10_000
     # A damaged shard is never opened: whatever was changed, the manifest does not name those bytes.
-    assert {o["outcome"] for o in found["shard"]} == {"refused"}
+    assert all(o["outcome"] == "refused" or o["unchanged"] for o in found["shard"])
 
 
 def test_checksums_of_hdf5_metadata_are_made_right() -> None:

@@ -57,6 +57,24 @@ class Folder(os.PathLike[str]):
         return self.place / name
 
 
+class Fields(Mapping[str, Any]):
+    """Something that is looked up by the names of its fields."""
+
+    @property
+    def held(self) -> Mapping[str, Any]:
+        """The fields."""
+        raise NotImplementedError
+
+    def __getitem__(self, name: str) -> Any:
+        return self.held[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.held)
+
+    def __len__(self) -> int:
+        return len(self.held)
+
+
 @dataclass(frozen=True, repr=False)
 class Dataset(Folder, Shown):
     """A data set on disk."""
@@ -209,7 +227,7 @@ class Trained(Folder, Shown):
 
 
 @dataclass(frozen=True, repr=False)
-class Results(Folder, Shown, Mapping[str, Any]):
+class Results(Folder, Shown, Fields):
     """One or several records: what was scored, timed or run. As a mapping, the newest record."""
 
     records: tuple[Mapping[str, Any], ...]
@@ -277,14 +295,10 @@ class Results(Folder, Shown, Mapping[str, Any]):
             raise MisuseError("curves are kept on disk; give out=FOLDER to keep them, and they can be drawn")
         return charts.figure(self.folder, self.records, name, models, **wanted)
 
-    def __getitem__(self, name: str) -> Any:
-        return self.record[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.record)
-
-    def __len__(self) -> int:
-        return len(self.record)
+    @property
+    def held(self) -> Mapping[str, Any]:
+        """The newest record."""
+        return self.record
 
 
 def _timing(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -326,7 +340,7 @@ def _metric_units() -> dict[str, str]:
 
 
 @dataclass(frozen=True, repr=False)
-class Comparison(Shown, Mapping[str, Any]):
+class Comparison(Shown, Fields):
     """Two contestants, all generalists, or two records side by side. A mapping of what was found."""
 
     found: Mapping[str, Any]
@@ -354,14 +368,10 @@ class Comparison(Shown, Mapping[str, Any]):
             return held.figure("two_by_two", **wanted)
         return held.figure(models=[self.found["a"], self.found["b"]], **wanted)
 
-    def __getitem__(self, name: str) -> Any:
-        return self.found[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.found)
-
-    def __len__(self) -> int:
-        return len(self.found)
+    @property
+    def held(self) -> Mapping[str, Any]:
+        """What was found."""
+        return self.found
 
 
 def results(folder: Path) -> Results:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 MEASURED, EXPECTED, PUBLISHED = "measured", "expected", "published"
 ROLES = (MEASURED, EXPECTED, PUBLISHED)
@@ -34,6 +35,6 @@ class Curve:
     """Whether the y axis is logarithmic."""
 
 
-def line(name: str, x: Sequence[float], y: Sequence[float], role: str = MEASURED, joined: bool = True) -> Line:
+def line(name: str, x: Iterable[Any], y: Iterable[Any], *, role: str = MEASURED, joined: bool = True) -> Line:
     """A line from any sequences of numbers (lists, arrays, tensors of one axis)."""
     return Line(name, tuple(float(v) for v in x), tuple(float(v) for v in y), role, joined)

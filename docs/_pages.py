@@ -49,8 +49,11 @@ def _with_sidebar(app: Sphinx, page: str, source: list[str]) -> None:
 def toctrees(index: str, pages: list[str]) -> list[str]:
     """A hidden table of contents for each section of the index that lists pages, and one for those that it forgot."""
     _, *parts = HEADING.split(index)
-    found = {caption: list(_listed(text)) for caption, text in zip(parts[::2], parts[1::2], strict=True)}
-    known = {page for listed in found.values() for page in listed}
+    found: dict[str, list[str]] = {}
+    known: set[str] = set()
+    for caption, text in zip(parts[::2], parts[1::2], strict=True):
+        found[caption] = [page for page in _listed(text) if page not in known]
+        known |= set(found[caption])
     found["More"] = [page for page in pages if page not in known and page != INDEX]
     return [_toctree(caption, listed) for caption, listed in found.items() if listed]
 

@@ -139,7 +139,7 @@ def catenary(n: int) -> list[PhysicsCheck]:
     across, edge = torch.linspace(-0.5, 0.5, 61, dtype=torch.float64), scene.rest_position[:, 1] > 0
     drawn = Curve("x [m]", "z [m]", (
         line(f"strip of {n} segments", found[edge, 0], found[edge, 2], joined=False),
-        line("a cosh(x/a)", across, a * (torch.cosh(across / a) - math.cosh(0.5 / a)), EXPECTED),
+        line("a cosh(x/a)", across, a * (torch.cosh(across / a) - math.cosh(0.5 / a)), role=EXPECTED),
     ))  # fmt: skip
     return [PhysicsCheck(f"catenary: sag error, {n} segments", error, -0.01, 0.01, "1", "0", "y = a cosh(x/a)", drawn)]
 
@@ -167,7 +167,7 @@ def hooke(full: bool) -> list[PhysicsCheck]:
     below = torch.linspace(0, 0.8, 41)
     drawn = Curve("below the held edge, at rest [m]", "sunk [mm]", (
         *(line(f"{n} cells across", at, 1e3 * sunk, joined=False) for n, (at, sunk) in rows.items()),
-        line("ρ g (L s - s²/2) / k", below, 1e3 * 0.2 * G * (0.8 * below - below**2 / 2) / 200.0, EXPECTED),
+        line("ρ g (L s - s²/2) / k", below, 1e3 * 0.2 * G * (0.8 * below - below**2 / 2) / 200.0, role=EXPECTED),
     ))  # fmt: skip
     return [
         PhysicsCheck("hanging strip: stretch / Hooke", meshes[8], 0.99, 1.01, "1", "1", "ρ g L²/2k", drawn),
@@ -200,7 +200,7 @@ def pendulum() -> list[PhysicsCheck]:
     time, tip = FRAME * np.arange(101), film.position[:101, 2].double()
     drawn = Curve("t [s]", "angle [rad]", (
         line("triangle on a hinge", time, torch.atan2(tip[:, 1], -tip[:, 2]), joined=False),
-        line("Jacobi's sn", time, swing_angle(time, swing, G / length), EXPECTED),
+        line("Jacobi's sn", time, swing_angle(time, swing, G / length), role=EXPECTED),
     ))  # fmt: skip
     return [
         PhysicsCheck("pendulum: period / T", period / expected, 0.998, 1.002, "1", "1", source, drawn),
@@ -249,13 +249,13 @@ def bending_mode(n: int = 16) -> list[PhysicsCheck]:
     source, energy = "ω = 1.8751² √(D/ρL⁴)", total_energy(film)[:, 0]
     tips = Curve("t [s]", "height of the tip [mm]", (
         line("strip", time[:101], 1e3 * tip[:101], joined=False),
-        line("the beam's cos ωt", time[:101], 1e3 * float(tip[0]) * torch.cos(expected * time[:101]), EXPECTED),
+        line("the beam's cos ωt", time[:101], 1e3 * float(tip[0]) * torch.cos(expected * time[:101]), role=EXPECTED),
     ))  # fmt: skip
     energies = Curve("t [s]", "energy / at the start", (
         line("undamped", time, energy / energy[0]),
         line("damped, τ = 10 ms", time, (log - log[0]).exp()),
-        line("kept", (0.0, float(time[-1])), (1.0, 1.0), EXPECTED),
-        line("exp(-τ ω² t)", time, torch.exp(-tau * expected**2 * time), EXPECTED),
+        line("kept", (0.0, float(time[-1])), (1.0, 1.0), role=EXPECTED),
+        line("exp(-τ ω² t)", time, torch.exp(-tau * expected**2 * time), role=EXPECTED),
     ), logarithmic=True)  # fmt: skip
     return [
         PhysicsCheck("first bending mode: frequency / beam", omega / expected, 0.98, 1.02, "1", "1", source, tips),
@@ -305,7 +305,7 @@ def elastica(n: int) -> list[PhysicsCheck]:
     name = f"heavy cantilever: sag / elastica, {n} cells"
     drawn = Curve("x [m]", "z [m]", (
         line(f"strip of {n} cells", *found[x[:, 1] > 0.03][:, [0, 2]].T, joined=False),
-        line("elastica", *_walked(theta, grid, 0.25 - length), EXPECTED),
+        line("elastica", *_walked(theta, grid, 0.25 - length), role=EXPECTED),
     ))  # fmt: skip
     wanted = f"1 (sag {expected / length:.2f} L)"
     return [PhysicsCheck(name, sag / expected, 0.98, 1.02, "1", wanted, "Euler's elastica", drawn)]
@@ -381,9 +381,9 @@ def friction_on_a_slope() -> list[PhysicsCheck]:
             held = line("tan θ = 0.98 μ", time, way, joined=False)
         else:
             slid = line("tan θ = 1.5 μ", time, way, joined=False)
-            still = line("0", (0.0, 0.5), (0.0, 0.0), EXPECTED)
+            still = line("0", (0.0, 0.5), (0.0, 0.0), role=EXPECTED)
             drawn = Curve(
-                "t [s]", "way [m]", (held, slid, still, line("g (sin θ - μ cos θ) t²/2", time, path, EXPECTED))
+                "t [s]", "way [m]", (held, slid, still, line("g (sin θ - μ cos θ) t²/2", time, path, role=EXPECTED))
             )
             rows.append(PhysicsCheck("slope at 1.5 μ: slide / expected", moved / float(path[-1]), 0.98, 1.02, "1", "1",
                                      "Coulomb", drawn))  # fmt: skip
@@ -399,7 +399,7 @@ def terminal_velocity() -> list[PhysicsCheck]:
     time = FRAME * np.arange(101)
     drawn = Curve("t [s]", "speed [m/s]", (
         line("sheet", time, speed, joined=False),
-        line("v∞ tanh(g t / v∞)", time, expected * np.tanh(G * time / expected), EXPECTED),
+        line("v∞ tanh(g t / v∞)", time, expected * np.tanh(G * time / expected), role=EXPECTED),
     ))  # fmt: skip
     name, source = "flat fall in air: speed / terminal", "ρ_air v²/2 = ρ_s g"
     return [PhysicsCheck(name, float(speed[-1]) / expected, 0.98, 1.02, "1", "1", source, drawn)]

@@ -114,7 +114,7 @@ def hydrostatic(dim: int = 2) -> list[PhysicsCheck]:
     name = f"hydrostatic pressure, {dim}D: RMS error / ρgH"
     drawn = Curve("depth [m]", "pressure [kPa]", (
         line("particles after 0.5 s", below, pressure / 1e3, joined=False),
-        line("ρ g depth", (0.0, depth), (0.0, WATER_DENSITY * G * depth / 1e3), EXPECTED),
+        line("ρ g depth", (0.0, depth), (0.0, WATER_DENSITY * G * depth / 1e3), role=EXPECTED),
     ))  # fmt: skip
     return [PhysicsCheck(name, error, 0.0, 0.05, "1", "0", "p = ρ g depth", drawn)]
 
@@ -139,8 +139,8 @@ def dam_break(n: int) -> list[PhysicsCheck]:
     slopes = [_slope(*np.array(series).T) for series in MARTIN_MOYCE_1952]
     drawn = Curve("T = t √(2g/a)", "front Z = x/a", (
         line(f"SPH, {n} particles wide", time, fronts),
-        line("Koshizuka & Oka 1996, simulation", *published.T, PUBLISHED),
-        *(line(f"Martin & Moyce 1952, {k}", *np.array(s).T, PUBLISHED, joined=False)
+        line("Koshizuka & Oka 1996, simulation", *published.T, role=PUBLISHED),
+        *(line(f"Martin & Moyce 1952, {k}", *np.array(s).T, role=PUBLISHED, joined=False)
           for k, s in zip(("digitised", "digitised again"), MARTIN_MOYCE_1952, strict=True)),
     ))  # fmt: skip
     return [
@@ -215,7 +215,7 @@ def _decay_rate(n: int, viscosity: float = 0.01, frame: float = 0.02) -> tuple[f
     time, expected = np.arange(len(energy)) * frame, 16 * math.pi**2 * viscosity
     drawn = Curve("t U/L", "kinetic energy / at the start", (
         line(f"SPH, {n}²", time, energy / energy[0]),
-        line("exp(-16 π² ν t / L²)", time, np.exp(-expected * time), EXPECTED),
+        line("exp(-16 π² ν t / L²)", time, np.exp(-expected * time), role=EXPECTED),
     ), logarithmic=True)  # fmt: skip
     return -_slope(time, np.log(energy)) / expected, drawn
 
@@ -253,7 +253,7 @@ def poiseuille(n: int = 24, viscosity: float = 0.1) -> list[PhysicsCheck]:
     across = torch.linspace(0, 1, 51, dtype=torch.float64)
     drawn = Curve("y / width", "speed / peak", (
         line("particles", y, u, joined=False),
-        line("series", across, _poiseuille_series(across, viscosity, frames * frame), EXPECTED),
+        line("series", across, _poiseuille_series(across, viscosity, frames * frame), role=EXPECTED),
     ))  # fmt: skip
     return [
         PhysicsCheck("Poiseuille: RMS error / peak speed", error, 0.0, 0.05, "1", "0", "Morris et al. 1997", drawn),
@@ -295,7 +295,7 @@ def volume() -> list[PhysicsCheck]:
     name = "volume after a dam break came to rest / at the start"
     drawn = Curve("t [s]", "twice the height of the centre [m]", (
         line("SPH", [0.01 * k for k in range(len(levels))], levels),
-        line("the volume's level", (0.0, 6.0), (expected, expected), EXPECTED),
+        line("the volume's level", (0.0, 6.0), (expected, expected), role=EXPECTED),
     ))  # fmt: skip
     return [PhysicsCheck(name, levels[-1] / expected, 0.98, 1.02, "1", "1", "mass", drawn)]
 
@@ -321,7 +321,7 @@ def sloshing() -> list[PhysicsCheck]:
     time, omega = 0.01 * np.arange(len(centre)), 2 * math.pi / expected
     drawn = Curve("t [s]", "centre of mass, sideways [mm]", (
         line("SPH", time, 1e3 * centre),
-        line("linear theory, no viscosity", time, 1e3 * pushed / omega * np.sin(omega * time), EXPECTED),
+        line("linear theory, no viscosity", time, 1e3 * pushed / omega * np.sin(omega * time), role=EXPECTED),
     ))  # fmt: skip
     source = "ω² = g k tanh kH"
     return [PhysicsCheck("sloshing: period / linear theory", period / expected, 0.95, 1.05, "1", "1", source, drawn)]

@@ -127,7 +127,7 @@ def free_fall() -> list[PhysicsCheck]:
     time = FRAME * np.arange(51)
     drawn = Curve("t [s]", "height above the start [m]", (
         line("thrown box", time, poses(film)[:, 0, 2] - poses(film)[0, 0, 2], joined=False),
-        line("v₀ t - g t²/2", time, 2 * time - G * time**2 / 2, EXPECTED),
+        line("v₀ t - g t²/2", time, 2 * time - G * time**2 / 2, role=EXPECTED),
     ))  # fmt: skip
     return [
         PhysicsCheck("free fall: way / discrete formula", fallen / (G * dt * dt * n * (n + 1) / 2), 0.999, 1.001, "1",
@@ -151,9 +151,10 @@ def incline(friction: float = 0.5) -> list[PhysicsCheck]:
     expected = G * (math.sin(angles[-1]) - friction * math.cos(angles[-1]))
     share = np.linspace(0.9, 1.45, 56)
     turned = np.arctan(share * friction)
+    slide = G * np.maximum(np.sin(turned) - friction * np.cos(turned), 0)
     drawn = Curve("tan θ / μ", "speed after 1 s [m/s]", (
         line("block let go", shares, speed, joined=False),
-        line("g (sin θ - μ cos θ) t, not below 0", share, G * np.maximum(np.sin(turned) - friction * np.cos(turned), 0), EXPECTED),
+        line("g (sin θ - μ cos θ) t, not below 0", share, slide, role=EXPECTED),
     ))  # fmt: skip
     return [
         PhysicsCheck("incline: tan θ at which a block lets go / μ", threshold, 0.98, 1.02, "1", "1", "Coulomb"),
@@ -170,7 +171,7 @@ def stopping(friction: float = 0.2, speed: float = 2.0) -> list[PhysicsCheck]:
     slid = np.minimum(time, speed / (friction * G))
     drawn = Curve("t [s]", "way [m]", (
         line("sliding block", time, way, joined=False),
-        line("v t - μ g t²/2 until it stops", time, speed * slid - friction * G * slid**2 / 2, EXPECTED),
+        line("v t - μ g t²/2 until it stops", time, speed * slid - friction * G * slid**2 / 2, role=EXPECTED),
     ))  # fmt: skip
     return [PhysicsCheck("stopping distance / v²/2μg", ratio, 0.98, 1.02, "1", "1", "Coulomb", drawn)]
 
@@ -203,7 +204,7 @@ def _bounces(height: Tensor, frame: float, drop: float, restitution: float) -> C
     seen = slice(0, None, 5)
     return Curve("t [s]", "height [m]", (
         line(f"ball, e = {restitution:g}", time[seen], height[seen], joined=False),
-        line("parabolas", time, expected, EXPECTED),
+        line("parabolas", time, expected, role=EXPECTED),
     ))  # fmt: skip
 
 
@@ -296,7 +297,7 @@ def rolling(angle: float = math.radians(15)) -> list[PhysicsCheck]:
     speed, expected = twists(film)[:, 0, 0], 5 / 7 * G * math.sin(angle)
     drawn = Curve("t [s]", "speed [m/s]", (
         line("rolling ball", FRAME * np.arange(len(speed)), speed, joined=False),
-        line("5/7 g sin θ t", (0.0, 1.0), (0.0, expected), EXPECTED),
+        line("5/7 g sin θ t", (0.0, 1.0), (0.0, expected), role=EXPECTED),
     ))  # fmt: skip
     name = "rolling ball: acceleration / (5/7 g sin θ)"
     return [PhysicsCheck(name, float(speed[-1]) / expected, 0.98, 1.02, "1", "1", "I = 2/5 m r²", drawn)]
@@ -341,7 +342,7 @@ def spinning(nudge: float = 0.01, seconds: float = 12.0) -> list[PhysicsCheck]:
     time = FRAME * np.arange(len(reference))
     drawn = Curve("t [s]", "spin about the middle axis [rad/s]", (
         line("box", time[::6], local[::6, 1], joined=False),
-        line("Euler's equations, float64", time, reference, EXPECTED),
+        line("Euler's equations, float64", time, reference, role=EXPECTED),
     ))  # fmt: skip
     worst = max(ratio, key=lambda r: abs(r - 1)) if len(ours) == len(true) else math.nan
     return [
@@ -391,7 +392,7 @@ def pendulum(length: float = 0.5, angle: float = 1.0) -> list[PhysicsCheck]:
     time = 2 * dt * (np.arange(len(swept)) + 2)[seen]
     drawn = Curve("t [s]", "angle [rad]", (
         line("ball on a rod", time, swept[seen], joined=False),
-        line("Jacobi's sn", time, swing_angle(time, angle, G / (length + 0.4 * radius**2 / length)), EXPECTED),
+        line("Jacobi's sn", time, swing_angle(time, angle, G / (length + 0.4 * radius**2 / length)), role=EXPECTED),
     ))  # fmt: skip
     return [PhysicsCheck(name, period / exact, 0.99, 1.01, "1", "1", source, drawn)]
 

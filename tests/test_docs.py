@@ -28,7 +28,8 @@ def pages() -> ModuleType:
 
 PAGE = """# Planted
 
-See [a heading](#planted), [another page](other.md#there), $x^2$, [the licence](../LICENSE), `docs/other.md`, `docs/_pages.setup` and `docs/NAME.md`.
+See [a heading](#planted), [another page](other.md#there), $x^2$, [the licence](../LICENSE),
+`docs/other.md`, `docs/_pages.setup` and `docs/NAME.md`.
 """
 OTHER = "# Other\n\n## There\n\n[back](planted.md)\n"
 INDEX = "# Index\n\n## All\n\n- [Planted](planted.md)\n- [Other](other.md)\n"
@@ -100,7 +101,9 @@ def test_addresses_are_judged_by_their_form(address: str, fine: bool, pages: Mod
 def test_the_sidebar_has_every_page_once(pages: ModuleType) -> None:
     there = ["docs/index", "docs/a", "docs/b", "docs/forgotten"]
     made = "".join(
-        pages.toctrees("# I\n\n## One\n\n- [A](a.md): first\n- [A again](a.md#x)\n\n## Two\n\n- [B](b.md)\n", there)
+        pages.toctrees(
+            "# I\n\n## One\n\n- [A](a.md): first\n- [A again](a.md#x)\n\n## Two\n\n- [B](b.md)\n- [A](a.md)\n", there
+        )
     )
     assert [made.count(f"\n/{page}\n") for page in there] == [0, 1, 1, 1]
     assert made.index("caption: More") > made.index("/docs/b\n")

@@ -172,7 +172,7 @@ def _over_time_panel(axes: Any, board: Board, domain: str) -> None:
         about["trust_threshold"], color=style.INK, linewidth=0.9, linestyle=(0, (6, 4)), zorder=1, label="trusted below"
     )
     floors = {} if about.get("floor") is None else about["floor"]["values"]
-    values = next((v for m, v in floors.items() if m.startswith("position_rmse@")), {})
+    values: Mapping[str, Any] = next((v for m, v in floors.items() if m.startswith("position_rmse@")), {})
     stars = {int(k): v["value"] for k, v in values.items() if k.isdecimal() and v}
     if stars:
         name = "the reference's own error"

@@ -15,7 +15,7 @@ from ..record import write_text
 INK, MUTED, RULE, LADDER = "#1c2127", "#5b6470", "#dcdfe3", "#8a929c"
 SIZE = 9.0
 """Font size [pt] of most text."""
-SETTINGS = {
+SETTINGS: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so that every machine sets the same glyphs
     "font.size": SIZE,
     "svg.fonttype": "path",

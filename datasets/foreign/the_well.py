@@ -143,7 +143,7 @@ def _field(
     components: list[list[tuple[int, ...]]] = [[()], [(axes,)], [(axes, axes), (axes**2,)]]
     if (
         found.shape[len(lead) : len(lead) + len(stored)] != stored
-        or rest not in parts
+        or rest not in components[order]
         or (timed and lead != (n_frames,))
     ):
         raise MisuseError(f"{name} has shape {data.shape}, which is no t{order} field on a grid of {sizes}")

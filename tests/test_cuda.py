@@ -103,7 +103,7 @@ def network(name: str, domain: str, film: Trajectory) -> Any:
         if name in ("jepa", "gns", "linear")
         else {"dim": film.scene.dim, "parameters": tuple(sorted(film.scene.parameters))}
     )
-    model = surrogates.create(name, domain, size="xs", seed=SEED % 1000, **known)
+    model: Any = surrogates.create(name, domain, size="xs", seed=SEED % 1000, **known)
     if name not in ("jepa", "linear"):
         model.measure(film)
     return model.eval()

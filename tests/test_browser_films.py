@@ -68,12 +68,17 @@ class Report:
         self.said: list[str] = []
         self.page.on("console", lambda m: self.said.append(m.text) if m.type in ("error", "warning") else None)
         self.page.on("pageerror", lambda e: self.said.append(str(e)))
-        self.page.on("dialog", lambda d: (self.said.append(d.message), d.dismiss()))
+        self.page.on("dialog", self.refuse)
         local = ("file:", "data:", "blob:")
         self.page.on("request", lambda r: None if r.url.startswith(local) else self.said.append(r.url))
         self.page.goto(path.as_uri())
         self.page.wait_for_selector("html[data-ready]", state="attached", timeout=60000)
         self.page.locator("#players").scroll_into_view_if_needed()
+
+    def refuse(self, dialog: Any) -> None:
+        """A page of text opens no dialog."""
+        self.said.append(dialog.message)
+        dialog.dismiss()
 
     def shows(self, film: str) -> None:
         """Wait until a film is there and drawn."""

@@ -93,7 +93,7 @@ def test_a_film_that_ends_early_is_refused() -> None:
 
 def test_a_film_that_unfolds_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packing, "MAX_BYTES", 1024)
-    with pytest.raises(MisuseError, match="cannot be read"):
+    with pytest.raises(MisuseError, match="the header of a packed film"):
         packing.unpack(zlib.compress(zlib.decompress(packing.pack(data_of("fluid"))) + b"\0" * 10**6))
 
 

@@ -227,7 +227,7 @@ var HedgefoxMatter = (() => {
   function solidMaterial(ghost) {
     return new THREE.MeshLambertMaterial(
       ghost
-        ? { color: 0x808080, transparent: true, opacity: 0.4, side: THREE.DoubleSide, depthWrite: false }
+        ? { color: 0x808080, transparent: true, opacity: 0.4, side: THREE.DoubleSide, depthWrite: false, forceSinglePass: true }
         : { color: 0xffffff, side: THREE.DoubleSide });
   }
 

@@ -141,30 +141,37 @@ def frame(table: Table) -> pd.DataFrame:
     """The DataFrame of a table's rows."""
     import pandas as pd
 
-    estimates = {n for row in table.rows for n, v in row.items() if isinstance(v, Mapping) and "value" in v}
-    flat = [_flat(row, estimates | set(table.estimates)) for row in table.rows]
+    estimates = _estimates(table.rows) | set(table.estimates)
+    flat = [_flat(row, estimates) for row in table.rows]
     names = list(dict.fromkeys(name for row in flat for name in row))
     made = pd.DataFrame({name: _column([row.get(name) for row in flat]) for name in names})
     made.attrs = {"title": table.title, "units": {n: u for n in names if (u := _unit(n, table.units)) is not None}}
     return made
 
 
-def _flat(row: Mapping[str, Any], estimates: Iterable[str]) -> dict[str, Any]:
+def _estimates(rows: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The fields that are an estimate in some row."""
+    return {n for row in rows for n, v in row.items() if isinstance(v, Mapping) and "value" in v}
+
+
+def _flat(row: Mapping[str, Any], estimates: set[str]) -> dict[str, Any]:
     """A row without nesting, estimates as several columns."""
     made: dict[str, Any] = {}
     for name, value in row.items():
         if name in estimates and (value is None or isinstance(value, Mapping)):
-            held = value or {}
-            made |= {
-                name if k == "value" else f"{name}_{k}": held.get(k)
-                for k in (*ENDS, *(k for k in held if k not in ENDS))
-            }
+            made |= _ends(name, value or {})
         elif isinstance(value, Mapping):
-            inner = {n for n, v in value.items() if isinstance(v, Mapping) and "value" in v}
-            made |= {f"{name}/{k}": v for k, v in _flat(value, inner).items()}
+            made |= {f"{name}/{k}": v for k, v in _flat(value, _estimates([value])).items()}
         else:
             made[name] = cell(value) if isinstance(value, list | tuple) else value
     return made
+
+
+def _ends(name: str, held: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of an estimate."""
+    first = {name if k == "value" else f"{name}_{k}": held.get(k) for k in ENDS}
+    others = {f"{name}_{k}": v for k, v in held.items() if k not in ENDS}
+    return first | _flat(others, _estimates([others]))
 
 
 def _column(values: list[Any]) -> Any:

@@ -15,7 +15,7 @@ from hedgefox import cli, simulators
 
 VERBS = (
     "list", "doctor", "generate", "verify", "train", "score", "speed", "run", "leaderboard", "compare", "report", "validate",
-    "play",
+    "play", "pictures",
 )  # fmt: skip
 
 

@@ -76,8 +76,10 @@ def child(command: dict[str, Any], reader: int, writer: int) -> int:
     if command.get("piped"):
         os.dup2(writer, 1)
     os.close(writer)
-    sys.stdin, sys.stdout, sys.stderr = (open(k, mode, buffering=1) for k, mode in ((0, "r"), (1, "w"), (2, "w")))  # noqa: SIM115
-    sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = open(descriptor, "w" if descriptor else "r", buffering=1)  # noqa: SIM115
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
     return cli.main(command["words"])
 
 

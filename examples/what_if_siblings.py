@@ -21,7 +21,7 @@ HERE = Path("what_if_siblings")
 
 # %%
 data = hf.generate("fluid", "smoke", HERE, splits=["test"], siblings=3)
-family = siblings(data, "test")
+family = siblings(data.folder, "test")
 varied = [{"scene": k, "group": s.group, "sibling": s.variant, "varied": s.variation.varied, "value": s.variation.value}
           for k, s in enumerate(family)]  # fmt: skip
 hf.show(pd.DataFrame(varied))

@@ -242,8 +242,8 @@ def test_a_data_frame_says_what_the_record_says(board: Table) -> None:
     ]
     assert len(rows) > 50
     for score in rows:
-        said = frame.loc[(score["domain"], score["split"], score["model"])]
-        assert said["position_rmse_20"] == score["values"]["position_rmse@1"]["20"]["value"]
+        at: Any = (score["domain"], score["split"], score["model"])
+        assert frame["position_rmse_20"][at] == score["values"]["position_rmse@1"]["20"]["value"]
 
 
 def test_a_board_is_narrowed_and_says_what_it_does_not_have() -> None:
@@ -370,7 +370,7 @@ def test_a_figure_is_narrowed_and_names_what_there_is(ran: dict[str, Any]) -> No
     assert sum(bool(t.showlegend) for t in pair.data) == 2
     for wrong, why in (
         ({"name": "nonsense"}, "no figure 'nonsense'; one of over_time"),
-        ({"split": "nonsense"}, "no chart has the split 'nonsense'; one of test"),
+        ({"split": "nonsense"}, "no chart has the split 'nonsense'; one of long, test is right"),
         ({"colour": "red"}, "know no 'colour'"),
         ({"models": ["nobody"]}, "no model 'nobody'"),
     ):

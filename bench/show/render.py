@@ -25,11 +25,11 @@ STYLE = """\
   color: inherit; }
 .hedgefox-shown caption { caption-side: top; text-align: left; font-weight: 600; padding: .2em 0; color: inherit; }
 .hedgefox-shown caption small { display: block; font-weight: 400; max-width: 60em; white-space: normal; }
-.hedgefox-shown :is(th, td) { padding: .2em .7em; text-align: left; white-space: nowrap; border: 0;
+.hedgefox-shown :is(th, td) { padding: .2em .7em; text-align: left !important; white-space: nowrap; border: 0;
   border-bottom: 1px solid color-mix(in srgb, currentColor 18%, transparent); background: none; max-width: none;
   vertical-align: top; }
 .hedgefox-shown thead th { border-bottom-width: 2px; font-weight: 600; }
-.hedgefox-shown :is(th, td).n { text-align: right; }
+.hedgefox-shown :is(th, td).n { text-align: right !important; }
 .hedgefox-shown td.w { white-space: normal; min-width: 12em; overflow-wrap: anywhere; }
 .hedgefox-shown :is(small, p.note) { opacity: .72; }
 .hedgefox-shown :is(p.note, details) { font-size: .88em; max-width: 60em; margin: .2em 0; }

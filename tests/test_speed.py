@@ -312,7 +312,7 @@ def test_remembered_answers_get_no_time(film: Trajectory) -> None:
 
 def test_a_burst_of_other_work_makes_nobody_one_that_remembers(film: Trajectory) -> None:
     fake = Fake()
-    calls = iter([1.0] * 4 + [5.0] * 4 + [1.0])
+    calls = iter([1.0] * 4 + [5.0] * 7 + [1.0, 1.0, 9.9])
     model = Costly(fake, "a", "specialist", 1.0, 0.0)
     timing = Timing(1.0, 2, True, 1, 4, [1.0] * 4, [1.0] * 4)
     bursting = Costly(fake, "b", "specialist", 0.0, 0.0)

@@ -57,8 +57,8 @@ def show_table(console: Any, rows: Sequence[dict[str, Any]]) -> None:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name, *texts in columns:
         table.add_column(Text(name), overflow="fold", no_wrap=_width([name, *texts]) <= LONG)
-    for texts in list(zip(*columns, strict=True))[1:]:
-        table.add_row(*map(Text, texts))
+    for line in list(zip(*columns, strict=True))[1:]:
+        table.add_row(*map(Text, line))
     if sum(min(_width(texts), LONG) for texts in columns) + 3 * (len(columns) - 1) <= console.width:
         console.print(table)
         return

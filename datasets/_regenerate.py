@@ -156,8 +156,8 @@ def _compared(made: Record, stored: Record | None, versions: tuple[str, ...], kn
     scene, other = film.scene, film_of(stored)
     off = scene.minimum_image(film.position - other.position).norm(dim=-1) / scene.diagonal[0]
     ends = [r.n_frames if r.diverged_at == NEVER else r.diverged_at for r in (made, stored)]
-    shares = [_most(off[: min(stop, *ends)]) for stop in (1, EARLY + 1, made.n_frames)]
-    return Regenerated(film, True, equal(made, stored), *shares, versions, known)
+    start, early, whole = (_most(off[: min(stop, *ends)]) for stop in (1, EARLY + 1, made.n_frames))
+    return Regenerated(film, True, equal(made, stored), start, early, whole, versions, known)
 
 
 def _most(off: torch.Tensor) -> float:

@@ -69,7 +69,7 @@ def _comes_again(record: Record) -> str | None:
     position = _free(record, "position")
     seen: dict[bytes, int] = {}
     for k, frame in enumerate(position if position.shape[1] else position[:0]):
-        first = seen.setdefault(hashlib.blake2b(np.ascontiguousarray(frame), digest_size=16).digest(), k)
+        first = seen.setdefault(hashlib.blake2b(np.ascontiguousarray(frame).tobytes(), digest_size=16).digest(), k)
         if k - first > 1 and np.abs(position[first:k] - frame).max() > STILL * _diagonal(record):
             return f"frame {k} is frame {first} again, bit for bit; no motion comes back so"
     return None

@@ -48,7 +48,7 @@ hf.show(network)
 # cheapest setting that errs no more.
 
 # %%
-contestants = [network.folder, "sph-dx2", "constant_velocity", "persistence"]
+contestants: list[str | Path] = [network.folder, "sph-dx2", "constant_velocity", "persistence"]
 scores = hf.score(contestants, data, HERE / "results" / "scores")
 times = hf.speed(contestants, HERE / "results" / "times", domain="fluid", track="smoke")
 hf.show(times)

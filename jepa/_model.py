@@ -93,7 +93,7 @@ class Jepa(Surrogate[Latent]):
         then = latents(self.backbone, state.first, scene, state.script, n_frames)
         together = max(1, ROWS // max(1, state.start.packing.index.numel()))
         frames = []
-        for part in torch.arange(1, n_frames + 1).split(together):
+        for part in torch.split(torch.arange(1, n_frames + 1), together):
             elapsed: list[int] = part.tolist()
             out = self.backbone.read_all(state.start, state.first, then[elapsed[0] - 1 : elapsed[-1]], elapsed)
             frames += self.placed(state, out, elapsed, state.script.starting_at(elapsed[0] - 1))

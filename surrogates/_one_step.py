@@ -96,7 +96,8 @@ class OneStep(Learner[History]):
         m = self.common.bundle
         if m == 1:
             return self.predict(state, script, known).unsqueeze(0)
-        return self.predict(state, averaged(script, m), known).unflatten(-1, (m, -1)).movedim(1, 0)
+        together = self.predict(state, averaged(script, m), known)
+        return together.view(len(together), m, -1).movedim(1, 0)
 
     def decode(self, state: History) -> Frame:
         """Positions, and velocities as their second-order backward difference."""

@@ -235,7 +235,7 @@ class GNS(OneStep):
         place, step = (_with_centres(scene, graph, x) for x in (position[-1], coming))
         along = self.edge_features(scene, graph, place, step)
         out: Tensor = self.network(torch.cat([seen, is_centre], dim=-1), along, graph.index)
-        return flattened(out[: scene.n_nodes].unflatten(-1, (-1, 3)), state.scene.dim).flatten(1)
+        return flattened(out[: scene.n_nodes].view(scene.n_nodes, -1, 3), state.scene.dim).flatten(1)
 
     # What it measures
 

@@ -128,7 +128,8 @@ def json_lines_changed(rng: random.Random, data: bytes) -> bytes:
 
 def _edited(rng: random.Random, tree: Any) -> Any:
     """A tree with one place changed."""
-    path, here = [], tree
+    path: list[Any] = []
+    here = tree
     while isinstance(here, dict | list) and here and (not path or rng.random() < 0.75):
         key = rng.choice(list(here)) if isinstance(here, dict) else rng.randrange(len(here))
         path.append(key)

@@ -31,6 +31,7 @@ from hedgefox import datasets, surrogates
 from hedgefox.bench import curves
 from hedgefox.bench import record as records
 from hedgefox.bench.entries import predictions
+from hedgefox.bench.play import film as film_data
 from hedgefox.bench.play import packing
 from hedgefox.bench.score import Score
 from hedgefox.contracts import HedgefoxError, MisuseError, Track, Trajectory
@@ -103,7 +104,7 @@ def _write_checkpoint(path: Path) -> None:
     """What a training writes after one step whose gradients are zero."""
     from safetensors.torch import save
 
-    model = surrogates.create("particle_gnn", "fluid", size="xs")
+    model: Any = surrogates.create("particle_gnn", "fluid", size="xs")
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     for k, value in enumerate(model.parameters()):
         tensors |= {f"adam.{k}.step": torch.zeros(())}
@@ -116,7 +117,7 @@ def _write_checkpoint(path: Path) -> None:
 def _shown() -> dict[str, Any]:
     """Data of a player: two contestants' films of four nodes over six frames."""
     levels = np.arange(6 * 4 * 2, dtype="<u2")
-    film = {"name": "truth", "kind": "truth", "position": packing.packed(levels.view("u1")), "diverged": -1}
+    film = {"name": "truth", "kind": "truth", "position": film_data.packed(levels.view("u1")), "diverged": -1}
     plain: dict[str, Any] = dict.fromkeys(packing.KINDS)
     return plain | {"nodes": 4, "axes": 2, "frames": 6, "title": "é", "films": [film, dict(film, name="m")]}
 
@@ -139,7 +140,10 @@ class Kind:
 
 
 def by_bytes(change: fuzz_bytes.Mutate) -> Callable[[random.Random, bytes, Path], None]:
-    return lambda rng, data, path: path.write_bytes(change(rng, data)) and None
+    def write(rng: random.Random, data: bytes, path: Path) -> None:
+        path.write_bytes(change(rng, data))
+
+    return write
 
 
 def by_tfrecord(rng: random.Random, data: bytes, path: Path) -> None:
@@ -231,10 +235,15 @@ def read_model(name: str) -> Callable[[Path, Path], object]:
     return lambda home, path: surrogates.load(_with(home, name, path, "model"))
 
 
+def read_job(home: Path, path: Path) -> object:
+    _store.claim(_alone(path, "job.json"), JOB)
+    return "claimed"
+
+
 def read_checkpoint(home: Path, path: Path) -> object:
     tensors, texts = tensor_files.read_tensors(path)
     numbers = _checkpoint.checked_numbers(texts, path)
-    model = surrogates.create("particle_gnn", "fluid", size="xs")
+    model: Any = surrogates.create("particle_gnn", "fluid", size="xs")
     _checkpoint.require_resumable(tensors, model, False, path)
     return numbers
 
@@ -290,7 +299,7 @@ KINDS: dict[str, Kind] = {
     "model.json": Kind("model/model.json", JSON, read_model("model.json")),
     "weights.safetensors": Kind("model/weights.safetensors", TENSORS, read_model("weights.safetensors")),
     "checkpoint.safetensors": Kind("checkpoint.safetensors", TENSORS, read_checkpoint),
-    "job.json": Kind("job.json", JSON, lambda home, path: _store.claim(_alone(path, "job.json"), JOB) or "claimed"),
+    "job.json": Kind("job.json", JSON, read_job),
     "card.json": Kind("card.json", JSON, read_card),
     "packed film": Kind("film.hff", by_packed, lambda home, path: packing.unpack(path.read_bytes()), strangers=False),
     "LagrangeBench metadata": Kind(
@@ -366,12 +375,19 @@ def probed(kind: Kind, answer: str | None) -> Iterator[None]:
     def several(paths: list[Path]) -> list[str | None]:
         return [answer if kind.lands and p.name == kind.lands else None for p in paths]
 
-    kept = _film.require_harmless, _hdf5.require_harmless, _verify.probe
-    _film.require_harmless, _hdf5.require_harmless, _verify.probe = require, require, several  # type: ignore[assignment]
+    places: list[tuple[Any, str, Any]] = [
+        (_film, "require_harmless", require),
+        (_hdf5, "require_harmless", require),
+        (_verify, "probe", several),
+    ]
+    kept = [getattr(module, name) for module, name, _ in places]
+    for module, name, instead in places:
+        setattr(module, name, instead)
     try:
         yield
     finally:
-        _film.require_harmless, _hdf5.require_harmless, _verify.probe = kept
+        for (module, name, _), before in zip(places, kept, strict=True):
+            setattr(module, name, before)
 
 
 FORBIDDEN = (

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hedgefox.contracts import MisuseError, Script, Trajectory, check_model
 from hedgefox.surrogates import mesh_gnn, particle_gnn
-from hedgefox.surrogates._features import accelerations, averaged
+from hedgefox.surrogates._features import History, accelerations, averaged
 from hedgefox.surrogates._one_step import led_to
 from torch import Tensor
 
@@ -40,7 +40,7 @@ class Counting(particle_gnn.ParticleGNN):
 
     calls = 0
 
-    def predict(self, state: particle_gnn.History, script: Script, known: Tensor | None = None) -> Tensor:
+    def predict(self, state: History, script: Script, known: Tensor | None = None) -> Tensor:
         self.calls += 1
         m, dim = self.common.bundle, state.scene.dim
         answer = torch.arange(1.0, m + 1).repeat_interleave(dim)

@@ -84,7 +84,7 @@ def test_a_variant_is_its_file_with_other_settings() -> None:
 def test_unknown_variants_are_refused_with_those_that_exist(ask: Any) -> None:
     with pytest.raises(MisuseError, match="damped has no variant 'third'; one of half, specialist, dull, frail is"):
         ask("damped-third")
-    with pytest.raises(MisuseError, match="linear has no variant 'half'; it has none"):
+    with pytest.raises(MisuseError, match="linear has no variant 'half'; there is none"):
         ask("linear-half")
     with pytest.raises(MisuseError, match="unknown model 'none-half'; one of"):
         ask("none-half")

@@ -316,7 +316,7 @@ def test_a_burst_of_other_work_makes_nobody_one_that_remembers(film: Trajectory)
     model = Costly(fake, "a", "specialist", 1.0, 0.0)
     timing = Timing(1.0, 2, True, 1, 4, [1.0] * 4, [1.0] * 4)
     bursting = Costly(fake, "b", "specialist", 0.0, 0.0)
-    bursting.rollout = lambda past, n: fake.task("b", next(calls))()  # type: ignore[method-assign,assignment]
+    bursting.rollout = lambda past, n: fake.task("b", next(calls))()  # type: ignore[method-assign,assignment,return-value]
     for _ in range(4):
         bursting.rollout(film, 3)
     fake.wait()

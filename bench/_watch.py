@@ -194,7 +194,7 @@ def runs_in(out: Path) -> bool:
 
 def planned(run: Pipeline) -> list[Job]:
     """The jobs of a run, as far as they are known before it begins."""
-    from .run import trainings
+    from ._trainings import trainings
 
     names = [d.name for d in run.domains]
     units = [(d, s) for d in names for s in run.track.trajectories if s not in ("train", "valid")]

@@ -17,10 +17,11 @@ from ..contracts.track import track_of
 from . import environment
 from . import record as records
 from ._metric import every_metric
+from ._trainings import folder_hash
 from .alike import fixed
 from .contestants import Contestant, resolve, surrogate_names
 from .entries.admission import films_on_the_spot, require_admissible
-from .run import COLLAPSED, Pipeline, Progress, folder_hash
+from .run import COLLAPSED, Pipeline, Progress
 from .seal import seal_of, seed_of
 
 if TYPE_CHECKING:

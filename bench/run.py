@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +23,7 @@ from ._assemble import failure, write_record
 from ._marks import Mark, at_work, followed
 from ._parts import Unit, probe_one, score_unit, train_one, traveller, travels
 from ._stages import Done, score_stage, stage
+from ._trainings import Training, folder_hash, trainings
 from ._watch import Watch, probe_job, training_title
 from .contestants import Contestant, spread, surrogate_names
 from .floor import floor_one
@@ -93,48 +92,6 @@ def _distinct(seeds: Sequence[int]) -> tuple[int, ...]:
     if not seeds or len(set(seeds)) < len(seeds):
         raise MisuseError(f"training seeds {list(seeds)}; at least one, and each once, is right")
     return tuple(seeds)
-
-
-@dataclass(frozen=True)
-class Training:
-    """One model to be trained: on one domain, or, for one that learns them all at once, on every one that it knows."""
-
-    domains: tuple[str, ...]
-    """Names, sorted."""
-    name: str
-    seed: int
-
-    @property
-    def domain(self) -> str:
-        """The names of its domains in one."""
-        return "+".join(self.domains)
-
-    @property
-    def folder(self) -> Path:
-        """Where its weights go, below weights/."""
-        return Path(self.domain) / self.name / f"seed-{self.seed}"
-
-    @property
-    def stage(self) -> str:
-        """Name of its stage."""
-        return f"train-{self.domain}-{self.name}-{self.seed}"
-
-
-def trainings(track: Track, domains: Sequence[str]) -> list[Training]:
-    """Every training of a run, the long ones first, so that the short ones fill what is left."""
-    from .. import surrogates
-
-    knowing: dict[str, list[str]] = {}
-    for domain in domains:
-        for name in surrogate_names(domain, track):
-            knowing.setdefault(name, []).append(domain)
-    jobs, seeds = list[tuple[bool, bool, Training]](), track.training_seeds
-    for name in filter(surrogates.trainable, knowing):
-        known, each = knowing[name], surrogates.scope(name) == "each"
-        parts = [(d,) for d in known] if each else [tuple(sorted(known))]
-        baseline = registry.model(name).KIND == "baseline"
-        jobs += [(each, baseline, Training(part, name, seed)) for part in parts for seed in seeds]
-    return [job for *_, job in sorted(jobs, key=lambda entry: entry[:2])]
 
 
 class Pipeline:
@@ -537,12 +494,3 @@ def _with_rungs(contestants: Sequence[Contestant], number: int) -> list[Contesta
     """The contestants with only so many rungs of the ladder, spread evenly."""
     kept = set(spread([c.key for c in contestants if c.model.card.kind == "ladder"], number))
     return [c for c in contestants if c.model.card.kind != "ladder" or c.key in kept]
-
-
-def folder_hash(folder: Path) -> str:
-    """SHA-256 of a saved model's weights and description."""
-    digest = hashlib.sha256()
-    for name in ("weights.safetensors", "model.json"):
-        if (folder / name).is_file():
-            digest.update((folder / name).read_bytes())
-    return digest.hexdigest()

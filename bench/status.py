@@ -101,7 +101,7 @@ class _Look:
     def _now(self, jobs: Sequence[Job]) -> dict[str, str]:
         """What stages depend on, as it is now: the code, the data of each domain, the weights of each contestant there."""
         from ..datasets import manifest_hash
-        from .run import folder_hash
+        from ._trainings import folder_hash
 
         now = {"code": self.note["code"] if self.running else environment.source_hash()}
         for name in {domain for job in jobs for domain in job.domains}:

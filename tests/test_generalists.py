@@ -15,8 +15,9 @@ import torch
 from hedgefox import cli, datasets, jepa, simulators, surrogates
 from hedgefox.bench import leaderboard
 from hedgefox.bench import record as records
+from hedgefox.bench._trainings import trainings
 from hedgefox.bench.contestants import surrogate_names
-from hedgefox.bench.run import COLLAPSED, run, trainings
+from hedgefox.bench.run import COLLAPSED, run
 from hedgefox.bench.verbs import score, speed, training_data
 from hedgefox.contracts import Domain, MisuseError, Track, registry, track
 from hedgefox.contracts.card import knows

@@ -127,6 +127,8 @@ def full(out: Path) -> dict[str, object]:
 
 
 def sleep(out: Path) -> None:
+    # A shell that starts things in the background has them ignore interruptions.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         # Under its package's name, since that is where a worker finds it.
         from hedgefox.tests.interrupted import Sleepy as Named

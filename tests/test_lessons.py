@@ -144,9 +144,9 @@ def test_shown_few_it_begins_where_learning_the_others_ended(tmp_path: Path, mon
     found: list[Any] = []
     before = jepa.both_stages
 
-    def noting(model: Jepa, lesson: Any) -> Any:
+    def noting(model: Jepa, lesson: Any, *more: Any) -> Any:
         found.append({k: v.clone() for k, v in model.state_dict().items()})
-        return before(model, lesson)
+        return before(model, lesson, *more)
 
     monkeypatch.setattr(jepa, "both_stages", noting)
     trained("jepa-few_cloth", tmp_path / "few", shots=2)

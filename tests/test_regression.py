@@ -325,7 +325,13 @@ class Sleepy(Model):
 
     @property
     def card(self) -> ModelCard:
-        return self.inner.card
+        """A rung's under a name and kind that anyone may enter with."""
+        theirs = self.inner.card
+        return (
+            dataclasses.replace(theirs, kind="baseline", name=f"my-{theirs.name}")
+            if theirs.kind == "ladder"
+            else theirs
+        )
 
     def rollout(self, past: Trajectory, n_frames: int) -> Trajectory:
         self.clock.spend(0.1 * (1.0 + self.sleep))
@@ -359,7 +365,7 @@ def test_an_injected_sleep_makes_two_runs_disagree(
     first = timed("first", 0.0)
     assert disagreements(first, timed("again", 0.0)) == []
     found = regression(first, timed("slower", 0.3))
-    assert changed(found) == {("drag-1.4", "latency", "slower"), ("drag-1.4", "throughput", "slower")}
+    assert changed(found) == {("my-drag-1.4", "latency", "slower"), ("my-drag-1.4", "throughput", "slower")}
 
 
 def test_disagreements_do_not_depend_on_the_order_of_entries(old: Path, new: Path) -> None:

@@ -190,6 +190,18 @@ def test_speed_at_equal_accuracy(tmp_path: Path) -> None:
     assert verdict(fast, "coarse-is-better")["verdict"] == "refuted"
 
 
+def test_a_network_that_was_not_timed_leaves_open_what_it_might_decide(tmp_path: Path) -> None:
+    """The other one is too slow and dominated; of this one nobody knows."""
+    times = {"solver": 10.0, "coarse": 1.0, "special": 5.0}
+    held = made(tmp_path / "held", {**ERRORS, "special": 0.11, "untried": 0.2}, times=times)
+    for claim in ("faster-at-all", "pays-back", "coarse-is-better", "plain-ratios-overstate"):
+        assert verdict(held, claim)["verdict"] == "undecided"
+        assert "Scored and not timed, so open: untried in fluid." in verdict(held, claim)["why"]
+    quick = made(tmp_path / "q", {**ERRORS, "special": 0.09, "untried": 0.2}, times={**times, "special": 0.1})
+    assert verdict(quick, "faster-at-all")["verdict"] == "supported", "one is enough"
+    assert verdict(quick, "coarse-is-better")["verdict"] == "refuted"
+
+
 def test_a_hundredfold_is_decided_on_cuda_alone(tmp_path: Path) -> None:
     times = {"solver": 10.0, "coarse": 1.0, "special": 0.001}
     on_cpu = verdict(made(tmp_path / "cpu", {**ERRORS, "special": 0.09}, times=times), "hundred-times-faster")

@@ -29,6 +29,21 @@ def timed(evidence: Evidence, track: str) -> dict[str, list[Entry]]:
     return {d: entries for d, entries in found.items() if entries}
 
 
+def left_open(evidence: Evidence, track: str, by_domain: dict[str, str], but: str) -> tuple[dict[str, str], str]:
+    """The verdicts with `but` open in domains where a network was scored and not timed, and a sentence that says so.
+
+    Of a claim about some network that one may be the one; of a claim about every network, the exception.
+    """
+    scored = {d: [e for e in of_kind(held, *LEARNED) if not e.row[HALF]] for d, held in evidence.on(track).items()}
+    names = {
+        d: sorted({str(e.row["model"]) for e in scored[d]}) for d in by_domain if by_domain[d] == but and scored.get(d)
+    }
+    if not names:
+        return by_domain, ""
+    said = "; ".join(f"{', '.join(models)} in {d}" for d, models in names.items())
+    return by_domain | dict.fromkeys(names, UNDECIDED), f" Scored and not timed, so open: {said}."
+
+
 def devices(evidence: Evidence, found: Mapping[str, Sequence[Entry]]) -> list[str]:
     """What was timed on, sorted."""
     return sorted({evidence.device(e) for entries in found.values() for e in entries})
@@ -48,7 +63,8 @@ def faster_than(factor: float, *, headline: bool) -> Callable[[Evidence, str], V
         figures = [evidence.figure(e, f"S_acc of {e.row['model']}, the largest", e.row[HALF]) for e in fastest.values()]
         on = devices(evidence, found)
         number = ", ".join(f"{len(entries)} in {d}" for d, entries in found.items())
-        why = f"Timed on {' and '.join(on)}; the largest of the networks' S_acc is shown ({number})."
+        by_domain, left = left_open(evidence, track, by_domain, REFUTED)
+        why = f"Timed on {' and '.join(on)}; the largest of the networks' S_acc is shown ({number}).{left}"
         if headline and not any(device.startswith("cuda") for device in on):
             why += f" A CPU's ratio is no headline, so this is left open; there it would be {told(by_domain)}."
             return Verdict(UNTESTED, why, {}, figures, (track,))
@@ -77,13 +93,14 @@ def overstated(evidence: Evidence, track: str) -> Verdict | None:
     if not by_domain:
         return None
     on = " and ".join(devices(evidence, timed(evidence, track)))
+    by_domain, left = left_open(evidence, track, by_domain, SUPPORTED)
     why = (
         "By construction no network can gain more at equal accuracy than plainly, but for noise; how much less is the finding. "
         "The contestant's own time is in both ratios, so the factor between them is the reference's time over"
         " that of the cheapest setting that errs no more; with “<” it is at least that. It says how much of a"
         " plain ratio is the ladder's."
     )
-    return Verdict(joined(by_domain), why, by_domain, figures, (track,), on)
+    return Verdict(joined(by_domain), why + left, by_domain, figures, (track,), on)
 
 
 def _apart(plain: Mapping[str, Any], equal: Mapping[str, Any]) -> int:
@@ -122,7 +139,8 @@ def pays_back(evidence: Evidence, track: str) -> Verdict | None:
     if not by_domain:
         return None
     on = " and ".join(devices(evidence, timed(evidence, track)))
-    why = "Tuning is counted where a card states it; where none is stated, networks are favoured."
+    by_domain, left = left_open(evidence, track, by_domain, REFUTED)
+    why = f"Tuning is counted where a card states it; where none is stated, networks are favoured.{left}"
     return Verdict(joined(by_domain), why, by_domain, figures, (track,), on)
 
 
@@ -139,5 +157,6 @@ def dominated(evidence: Evidence, track: str) -> Verdict | None:
     if not by_domain:
         return None
     on = " and ".join(devices(evidence, timed(evidence, track)))
-    why = "By median time and mean error of the observable, without intervals; only timed settings count."
+    by_domain, left = left_open(evidence, track, by_domain, SUPPORTED)
+    why = f"By median time and mean error of the observable, without intervals; only timed settings count.{left}"
     return Verdict(joined(by_domain), why, by_domain, figures, (track,), on)

@@ -39,7 +39,16 @@ def pooled(found: Sequence[Found]) -> list[dict[str, Any]]:
     groups: dict[tuple[Any, ...], list[Found]] = {}
     for folder, record in sorted(found, key=lambda f: (f[1]["created"], str(f[0]))):
         groups.setdefault(_part_of(folder, record), []).append((folder, record))
-    return [_joined(group) for group in groups.values()]
+    return [_joined(sorted(group, key=lambda f: (f[1]["created"], str(f[0])))) for group in _merged(groups)]
+
+
+def _merged(groups: Mapping[tuple[Any, ...], list[Found]]) -> list[list[Found]]:
+    """The groups; one of some of another's domains, as `run --domain` leaves, is part of that one."""
+    kept: dict[tuple[Any, ...], list[Found]] = {}
+    for key, group in sorted(groups.items(), key=lambda item: -len(item[0])):
+        whole = next((k for k in kept if set(key) < set(k)), key)
+        kept.setdefault(whole, []).extend(group)
+    return [kept[key] for key in groups if key in kept]
 
 
 def _part_of(folder: Path, record: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -50,11 +59,12 @@ def _part_of(folder: Path, record: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _joined(group: Sequence[Found]) -> dict[str, Any]:
-    newest = dict(group[-1][1])
+    most = max(len(record["domains"]) for _, record in group)
+    newest = dict(next(record for _, record in reversed(group) if len(record["domains"]) == most))
     newest["folders"] = [str(folder) for folder, _ in group]
     if len({seed for _, r in group for seed in _trained(r)}) <= len(_trained(newest)):
         # No other record adds a training: the newest says it all.
-        return newest | {"folders": newest["folders"][-1:]}
+        return newest | {"folders": [str(folder) for folder, r in group if len(r["domains"]) == most][-1:]}
     scores = _scores(group)
     contestants = list(
         {_who(c["domain"], c["card"]["name"], c["seed"]): c for _, r in group for c in r["contestants"]}.values()

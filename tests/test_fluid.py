@@ -164,6 +164,14 @@ def test_splits_are_disjoint_by_construction() -> None:
     assert DOMAIN.sample_start(XS, "long", 0, 7).scene.script.n_frames == XS.past + 2 * XS.horizon
 
 
+@pytest.mark.parametrize(("split", "seed"), [("long", 38), ("test", 0)])
+def test_a_ball_finds_room_among_the_coarsest_particles(split: str, seed: int) -> None:
+    """Wide columns before large balls in narrow tanks, one in some hundred, leave less room than the gaps asked for."""
+    flow = list(scenes.FAMILIES).index("flow_past_obstacles")
+    scene = DOMAIN.sample_start(XS, split, flow, seed).scene
+    assert scene.obstacle_size.shape[0] == 1
+
+
 def test_a_start_depends_on_nothing_but_its_seed() -> None:
     a, b = (DOMAIN.sample_start(XS, "train", 5, 7) for _ in range(2))
     assert torch.equal(a.position, b.position)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hedgefox.bench import board_text, curves, leaderboard
+from hedgefox.bench import board_text, curves, leaderboard, pool
 from hedgefox.bench import record as records
 from hedgefox.bench.pool import pooled, read_pooled
 from hedgefox.bench.reduce import estimate
@@ -218,3 +218,9 @@ def test_misuse_of_a_round(runs: list[Path], tmp_path: Path, ballistic: Domain, 
     assert main(["round", str(runs[0])]) == 2
     assert "--out" in capsys.readouterr().err
     assert main(["round", "--check", str(runs[0])]) == 2
+
+
+def test_a_record_of_some_domains_is_part_of_those_of_all() -> None:
+    groups: Any = {("b",): [3], ("a", "b"): [1, 2], ("c",): [4], ("a", "c", "d"): [5]}
+    found: Any = pool._merged(groups)
+    assert found == [[1, 2, 3], [5, 4]]

@@ -34,7 +34,7 @@ def obstacle_distance(scene: Scene, position: Tensor, obstacle_position: Tensor)
     normal = torch.zeros_like(position)
     index = torch.full_like(scene.node_scene, -1)
     number = counts(scene.obstacle_ptr)[scene.node_scene]
-    for k in range(int(number.max()) if number.numel() else 0):
+    for k in range(scene.most_obstacles):
         which = (scene.obstacle_ptr[:-1][scene.node_scene] + k).clamp(max=max(scene.obstacle_kind.numel() - 1, 0))
         distance, direction = shape_distance(
             position - obstacle_position[which], scene.obstacle_kind[which], scene.obstacle_size[which]
@@ -58,7 +58,8 @@ def shape_distance(offset: Tensor, kind: Tensor, size: Tensor) -> tuple[Tensor, 
     inside = beyond.amax(-1, keepdim=True)
     box = torch.where(inside > 0, reach, inside).squeeze(-1)
     sign = torch.where(offset < 0, -1.0, 1.0).to(offset.dtype)
-    nearest_face = torch.nn.functional.one_hot(beyond.argmax(-1), offset.shape[-1]).to(offset.dtype)
+    axis = torch.arange(offset.shape[-1], device=offset.device)
+    nearest_face = (beyond.argmax(-1, keepdim=True) == axis).to(offset.dtype)
     box_normal = sign * torch.where(inside > 0, outside / reach.clamp(min=tiny), nearest_face)
 
     is_ball = kind == Obstacle.BALL

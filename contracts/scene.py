@@ -219,6 +219,17 @@ class Scene:
         return self.wall >= Wall.FREE_SLIP
 
     @cached_property
+    def most_obstacles(self) -> int:
+        """Number of obstacles in the scene that has most."""
+        number = counts(self.obstacle_ptr)
+        return int(number.max()) if number.numel() else 0
+
+    @cached_property
+    def periodic(self) -> bool:
+        """Whether any scene goes around along any axis."""
+        return bool((self.period > 0).any())
+
+    @cached_property
     def diagonal(self) -> Tensor:
         """Diagonal of each scene's box [m], shape (B,): the error of a frame after divergence."""
         length: Tensor = torch.linalg.vector_norm(self.bounds[:, 1] - self.bounds[:, 0], dim=-1)

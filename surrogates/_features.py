@@ -17,6 +17,7 @@ from ..contracts import Frame, Scene, Script, Trajectory
 from ..contracts.boundary import obstacle_distance, side_distance
 from ..contracts.model import place_driven
 from . import _processes
+from ._fixed_graph import Room
 from ._neighbours import nearest_distance
 
 
@@ -29,6 +30,8 @@ class History:
     """Oldest first [m], shape (K+1, N, D)."""
     coming: Tensor | None = field(default=None, kw_only=True)
     """Accelerations of the next frames that were predicted together [m per frame²], (m, N, D); None for none."""
+    room: Room | None = field(default=None, kw_only=True)
+    """Where graphs are to have fixed shapes: what they may hold."""
 
     def accelerated(self, acceleration: Tensor, script: Script) -> History:
         """One frame later: x(t+1) = x(t) + (x(t) - x(t-1)) + a, driven nodes by the script; a (N, D) [m per frame²]."""
@@ -152,11 +155,17 @@ def free_moments(film: Trajectory, difference: int) -> tuple[Tensor, Tensor]:
     return moments(values[:, scene.free])
 
 
-def typical_spacing(film: Trajectory) -> float:
-    """Median distance of free nodes to their nearest neighbour [m], over a few frames of a film."""
+def typical_spacing(film: Trajectory, reach: float = 0.0) -> float:
+    """Median distance of free nodes to their nearest neighbour [m], over a few frames of a film.
+
+    In a periodic box it is at most what lets `reach` spacings be half of every period: farther, nodes would meet twice.
+    """
     scene = film.scene
     frames = torch.linspace(0, film.n_frames - 1, 4).to(torch.int64).tolist()
     free = scene.free.cpu()
     near = [nearest_distance(film.position[t].cpu(), scene.scene_ptr.cpu())[free] for t in frames]
     found = torch.cat(near)
-    return float(found[torch.isfinite(found)].median())
+    spacing = float(found[torch.isfinite(found)].median())
+    around = scene.period[scene.period > 0]
+    # A hair less, since models keep it in single precision.
+    return min(spacing, (1 - 1e-6) * float(around.min()) / (2 * reach)) if reach and around.numel() else spacing

@@ -65,8 +65,13 @@ def _apart(rest: Tensor, scene: Scene) -> Tensor:
 def self_contacts(scene: Scene, position: Tensor, reach: float) -> Tensor:
     """Directed edges (2, E) between vertices nearer than `reach` [m] that the undeformed sheet holds twice as far apart."""
     index = radius_graph(position, reach, scene.scene_ptr)
-    apart = rest_offset(scene, index).square().sum(-1) > (2 * reach) ** 2
-    return index[:, apart]
+    return index[:, far_apart(scene, index[0], index[1], reach)]
+
+
+def far_apart(scene: Scene, sender: Tensor, receiver: Tensor, reach: float) -> Tensor:
+    """True for pairs of vertices that the undeformed sheet holds more than twice `reach` [m] apart."""
+    offset = scene.rest_position[sender] - scene.rest_position[receiver]
+    return offset.square().sum(-1) > (2 * reach) ** 2
 
 
 def vertex_normals(scene: Scene, position: Tensor) -> Tensor:

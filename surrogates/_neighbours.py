@@ -211,9 +211,20 @@ def spatial_order(position: Tensor, cell: float, scene_ptr: Tensor) -> Tensor:
     Gathers along edges then find their nodes in cache, whatever order a scene's nodes come in. Nodes on one spot keep their
     order; those that are not finite count as standing at the origin.
     """
-    place = (position.nan_to_num(0.0, 0.0, 0.0) / cell).floor().clamp(-MAX_CELLS, MAX_CELLS).to(torch.int64)
-    place = place - place.amin(0)
-    key = group_of_row(scene_ptr)
-    for axis in place.unbind(-1):
-        key = key * (axis.max() + 1) + axis
+    key, _ = cell_keys(position, cell, group_of_row(scene_ptr))
     return torch.argsort(key, stable=True)
+
+
+def cell_keys(position: Tensor, cell: float, owner: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """One integer a (scene, cell), (N,): cells next to one another along the last axis follow; `owner` (N,) is the scene.
+
+    Cells are a hair wider than `cell` [m], so that nodes no farther apart than that are in the same or in adjacent ones, however
+    they are rounded. Each axis has an empty cell at both ends; its width, in cells, is given too.
+    """
+    where = position.to(torch.float64).nan_to_num(0.0, 0.0, 0.0)
+    place = (where / (cell * SLACK)).floor().clamp(-MAX_CELLS, MAX_CELLS).to(torch.int64)
+    place = place - place.amin(0) + 1
+    key, widths = owner, [axis.max() + 2 for axis in place.unbind(-1)]
+    for axis, width in zip(place.unbind(-1), widths, strict=True):
+        key = key * width + axis
+    return key, widths

@@ -19,6 +19,7 @@ from __future__ import annotations
 import dataclasses
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,7 +27,9 @@ from torch import Tensor
 from ..contracts import Frame, MisuseError, Scene, Script, Trajectory
 from . import _processes
 from ._base import Learner
+from ._captured_rollout import Calls, rollout
 from ._features import History, accelerations, averaged, free_moments, noisy_window
+from ._fixed_graph import Near
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,25 @@ class OneStep(Learner[History]):
     """A model that goes by positions alone and predicts the acceleration of every node."""
 
     common: OneStepSettings
+    fixed = False
+    """Whether `near` can give graphs of fixed shape, so that a rollout can be one CUDA graph a call."""
+    captured: bool | None = None
+    """Whether to take rollouts in calls of fixed shape where that can be; None: on a GPU."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.calls = Calls()
+
+    @torch.no_grad()
+    def rollout(self, past: Trajectory, n_frames: int) -> Trajectory:
+        """See `Model.rollout`."""
+        wanted = past.position.is_cuda if self.captured is None else self.captured
+        if wanted and self.fixed and not past.scene.periodic:
+            self.check_request(past, n_frames)
+            film = rollout(self, self.calls, past, n_frames)
+            if film is not None:
+                return film
+        return super().rollout(past, n_frames)
 
     @abstractmethod
     def scale(self, scene: Scene) -> tuple[Tensor, Tensor]:
@@ -65,8 +87,12 @@ class OneStep(Learner[History]):
     def predict(self, state: History, script: Script, known: Tensor | None) -> Tensor:
         """Normalised accelerations of every node (N, m · D) beyond the known; script frame 0 is the state's last frame.
 
-        Of a bundle of m frames the script has two, the second one frame of the mean motion.
+        Of a bundle of m frames the script has two (`seen`), the second one frame of the mean motion.
         """
+
+    def near(self, state: History) -> Near:
+        """The graph of a state, in its room if it has one; of models whose graphs can have fixed shapes."""
+        raise NotImplementedError
 
     def start(self, scene: Scene, position: Tensor) -> History:
         """The state at the last of K+1 frames (K+1, N, D); what is known of a scene for good belongs into it."""
@@ -87,17 +113,33 @@ class OneStep(Learner[History]):
 
     def accelerations(self, state: History, script: Script) -> Tensor:
         """Of the next m frames [m per frame²], (m, N, D)."""
-        known, (mean, std) = self.known(state, script), self.scale(state.scene)
-        answers = self.answers(state, script, known) * std + mean
+        return self.foreseen(state, self.seen(script))
+
+    def bundle_ahead(self, state: History, seen: Script, ahead: Script) -> tuple[History, Tensor, Tensor]:
+        """The state m frames on, and positions and velocities of these frames, (m, N, D) each.
+
+        `seen` is what the network is shown of the script; `ahead` are its next m frames behind the state's own.
+        """
+        frames = []
+        for j, acceleration in enumerate(self.foreseen(state, seen)):
+            state = state.accelerated(acceleration, ahead.starting_at(j))
+            frames.append(self.decode(state))
+        return state, torch.stack([f.position for f in frames]), torch.stack([f.velocity for f in frames])
+
+    def seen(self, script: Script) -> Script:
+        """The two frames of a script that the network is shown."""
+        return averaged(script, self.common.bundle) if self.common.bundle > 1 else script
+
+    def foreseen(self, state: History, seen: Script) -> Tensor:
+        """As `accelerations`, from what of the script is seen."""
+        known, (mean, std) = self.known(state, seen), self.scale(state.scene)
+        answers = self.answers(state, seen, known) * std + mean
         return answers if known is None else answers + known
 
-    def answers(self, state: History, script: Script, known: Tensor | None) -> Tensor:
+    def answers(self, state: History, seen: Script, known: Tensor | None) -> Tensor:
         """Normalised accelerations of the next m frames beyond the known, (m, N, D)."""
-        m = self.common.bundle
-        if m == 1:
-            return self.predict(state, script, known).unsqueeze(0)
-        together = self.predict(state, averaged(script, m), known)
-        return together.view(len(together), m, -1).movedim(1, 0)
+        together = self.predict(state, seen, known)
+        return together.view(len(together), self.common.bundle, -1).movedim(1, 0)
 
     def decode(self, state: History) -> Frame:
         """Positions, and velocities as their second-order backward difference."""
@@ -112,10 +154,10 @@ class OneStep(Learner[History]):
         """Pseudo-Huber error of the normalised acceleration over free nodes, on a history with noise."""
         m, scene, (mean, std) = self.common.bundle, window.scene, self.scale(window.scene)
         noisy = self.noisy(window, generator)
-        script, state = scene.script.starting_at(self.common.history), self.start(scene, noisy[:-m])
-        known, target = self.known(state, script), accelerations(scene, noisy[-m - 2 :])
+        seen, state = self.seen(scene.script.starting_at(self.common.history)), self.start(scene, noisy[:-m])
+        known, target = self.known(state, seen), accelerations(scene, noisy[-m - 2 :])
         target = target if known is None else target - known
-        error = led_to(self.answers(state, script, known) - (target - mean) / std)
+        error = led_to(self.answers(state, seen, known) - (target - mean) / std)
         return pseudo_huber(error[:, scene.free], self.common.sharpness)
 
     def noisy(self, window: Trajectory, generator: torch.Generator) -> Tensor:

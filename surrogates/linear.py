@@ -159,7 +159,7 @@ def train(run: Run, **settings: Setting) -> Linear:
 
 def _search(run: Run, settings: dict[str, Setting]) -> Linear:
     started, film = run.clock(), run.data.train
-    known: dict[str, Any] = {"spacing": typical_spacing(film), "dim": film.scene.dim}
+    known: dict[str, Any] = {"spacing": typical_spacing(film, Settings.radius_in_spacings), "dim": film.scene.dim}
     model = build(run.domain, seed=run.seed, **{**known, **settings}).to(run.device)
     judge = Judge(run.data.valid, model.card.history, Plan(0, 0, 0.0))
     unit = float(free_moments(film, 2)[1].square().mean().sqrt())

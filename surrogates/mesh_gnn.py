@@ -40,8 +40,9 @@ from ._features import (
     obstacle_contact,
     side_nearness,
 )
-from ._mesh import both_ways, edge_length, far_links, length, rest_offset, self_contacts, vertex_normals
-from ._message_passing import EncodeProcessDecode
+from ._fixed_graph import Near, fixed_graph
+from ._mesh import both_ways, edge_length, far_apart, far_links, length, rest_offset, self_contacts, vertex_normals
+from ._message_passing import Arriving, EncodeProcessDecode, sums
 from ._one_step import require_single, scales
 from ._sheet_motion import Sheet, tethers
 from ._specialist import Accelerated, SpecialistSettings, learn, require_velocity, width_and_steps
@@ -89,6 +90,7 @@ def preset(size: str) -> Settings:
 class MeshGNN(Accelerated):
     """The physics of a mesh_gnn: features and the motion of sheets around a network that knows none."""
 
+    fixed = True
     strain_std: Tensor
 
     def __init__(self, card: ModelCard, domain: str, settings: Settings) -> None:
@@ -137,12 +139,32 @@ class MeshGNN(Accelerated):
         ]
         return torch.cat(parts, dim=-1)
 
-    def edges(self, scene: Scene, now: Tensor, moved: Tensor) -> tuple[Tensor, Tensor]:
-        """Mesh edges and then contacts (2, E), and what is known along them, (E, F)."""
-        mesh = both_ways(scene.edges)
-        contact = self_contacts(scene, now, self.set.contact_in_spacings * self.set.spacing)
-        index = torch.cat([mesh, contact], dim=1)
-        of_mesh = (torch.arange(index.shape[1], device=now.device) < mesh.shape[1]).unsqueeze(-1)
+    def near(self, state: History) -> Near:
+        """What of a sheet touches itself, in a graph of fixed shape."""
+        assert state.room is not None
+        scene, reach = state.scene, self.set.contact_in_spacings * self.set.spacing
+        return fixed_graph(state.position[-1], reach, scene, state.room, lambda i, j: far_apart(scene, i, j, reach))
+
+    def edges(self, state: History) -> tuple[Tensor, Arriving | None]:
+        """Mesh edges and then contacts (2, E), and how they are summed where contacts have a fixed shape."""
+        mesh, reach = both_ways(state.scene.edges), self.set.contact_in_spacings * self.set.spacing
+        if state.room is None:
+            contact = self_contacts(state.scene, state.position[-1], reach)
+            return torch.cat([mesh, contact], dim=1), None
+        near, n_mesh = self.near(state), mesh.shape[1]
+
+        def arriving(e_EC: Tensor) -> Tensor:
+            assert near.receiver_ptr is not None
+            total = torch.empty_like(e_EC[: len(near.order)]).index_copy(
+                0, near.order, sums(e_EC[n_mesh:], near.receiver_ptr)
+            )
+            return total.index_add(0, mesh[1], e_EC[:n_mesh])
+
+        return torch.cat([mesh, near.order[near.index]], dim=1), arriving
+
+    def along(self, scene: Scene, index: Tensor, now: Tensor, moved: Tensor) -> Tensor:
+        """What is known along mesh edges and then contacts, (E, F)."""
+        of_mesh = (torch.arange(index.shape[1], device=now.device) < 2 * len(scene.edges)).unsqueeze(-1)
         sender, receiver = index
         offset, later, before = (
             x.index_select(0, sender) - x.index_select(0, receiver) for x in (now, now + moved[-1], moved[-2])
@@ -159,7 +181,7 @@ class MeshGNN(Accelerated):
             before / step,
             (later - offset) / step,
         ]
-        return index, torch.cat(along, dim=-1)
+        return torch.cat(along, dim=-1)
 
     def predict(self, state: History, script: Script, known: Tensor | None) -> Tensor:
         """Normalised acceleration of every node (N, D) beyond the known; script frame 0 is the state's last frame."""
@@ -167,8 +189,9 @@ class MeshGNN(Accelerated):
         scene, now = state.scene, state.position[-1]
         moved = displacements(scene, state.position)
         moved = torch.cat([moved, (moved[-1] + known).unsqueeze(0)])
-        index, along = self.edges(scene, now, moved)
-        out: Tensor = self.network(self.node_features(scene, moved, now, script, known), along, index)
+        index, arriving = self.edges(state)
+        seen, along = self.node_features(scene, moved, now, script, known), self.along(scene, index, now, moved)
+        out: Tensor = self.network(seen, along, index, arriving)
         return out
 
     # What it measures

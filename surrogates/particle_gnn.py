@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -33,7 +34,8 @@ from ._features import (
     side_nearness,
     typical_spacing,
 )
-from ._message_passing import EncodeProcessDecode
+from ._fixed_graph import Near, fixed_graph
+from ._message_passing import EncodeProcessDecode, sums
 from ._neighbours import radius_graph, spatial_order
 from ._specialist import Accelerated, SpecialistSettings, learn, require_velocity, width_and_steps
 from ._symmetry import with_images
@@ -69,6 +71,8 @@ def preset(size: str) -> Settings:
 class ParticleGNN(Accelerated):
     """The physics of a particle_gnn: features around a network that knows none."""
 
+    fixed = True
+
     def __init__(self, card: ModelCard, domain: str, settings: Settings) -> None:
         super().__init__(card, domain, settings)
         self.set = settings
@@ -97,27 +101,35 @@ class ParticleGNN(Accelerated):
         ]
         return torch.cat(parts, dim=-1)
 
-    def edges(self, scene: Scene, moved: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
-        """The radius graph (2, E) and what is known along its edges, (E, F)."""
-        radius = self.set.radius
-        index = radius_graph(position, radius, scene.scene_ptr, scene.period)
+    def near(self, state: History) -> Near:
+        """The radius graph of the last frame."""
+        scene, place, radius = state.scene, state.position[-1], self.set.radius
+        if state.room is not None:
+            return fixed_graph(place, radius, scene, state.room)
+        order = spatial_order(place, radius, scene.scene_ptr)
+        return Near(order, radius_graph(place[order], radius, scene.scene_ptr, scene.period))
+
+    def along(self, scene: Scene, index: Tensor, moved: Tensor, position: Tensor) -> Tensor:
+        """What is known along edges (2, E), (E, F)."""
         sender, receiver = index
         offset = position.index_select(0, sender) - position.index_select(0, receiver)
-        offset = scene.minimum_image(offset, scene.node_scene[receiver]) / radius
+        offset = scene.minimum_image(offset, scene.node_scene[receiver]) / self.set.radius
         distance = torch.linalg.vector_norm(offset, dim=-1, keepdim=True)
         shear = (
             moved[-1].index_select(0, sender) - moved[-1].index_select(0, receiver)
         ) / self.displacement_std.float()
-        return index, torch.cat([offset, distance, shear], dim=-1)
+        return torch.cat([offset, distance, shear], dim=-1)
 
     def predict(self, state: History, script: Script, known: Tensor | None = None) -> Tensor:
         """Normalised accelerations of every node (N, m · D); script frame 0 is the state's last frame."""
         scene, position = state.scene, state.position
         moved = displacements(scene, position)
-        order = spatial_order(position[-1], self.set.radius, scene.scene_ptr)
-        index, along = self.edges(scene, moved[:, order], position[-1, order])
+        near = self.near(state)
+        order = near.order
+        along = self.along(scene, near.index, moved[:, order], position[-1, order])
         seen = self.node_features(scene, moved, position[-1], script)
-        out: Tensor = self.network(seen[order], along, index)
+        arriving = None if near.receiver_ptr is None else partial(sums, ptr=near.receiver_ptr)
+        out: Tensor = self.network(seen[order], along, near.index, arriving)
         return torch.empty_like(out).index_copy(0, order, out)
 
 
@@ -146,7 +158,7 @@ def train(run: Run, **settings: Setting) -> ParticleGNN:
     film = with_images(run.data.train)
     run = run.with_train(film)
     known: dict[str, Any] = {
-        "spacing": typical_spacing(film),
+        "spacing": typical_spacing(film, Settings.radius_in_spacings),
         "dim": film.scene.dim,
         "parameters": tuple(sorted(film.scene.parameters)),
     }

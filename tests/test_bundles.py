@@ -38,10 +38,10 @@ def test_an_averaged_script_moves_on_by_the_mean() -> None:
 class Counting(particle_gnn.ParticleGNN):
     """Answers with the number of the frame after the call, and counts the calls."""
 
-    calls = 0
+    asked = 0
 
     def predict(self, state: History, script: Script, known: Tensor | None = None) -> Tensor:
-        self.calls += 1
+        self.asked += 1
         m, dim = self.common.bundle, state.scene.dim
         answer = torch.arange(1.0, m + 1).repeat_interleave(dim)
         return answer.expand(state.scene.n_nodes, -1)
@@ -54,7 +54,7 @@ def test_the_network_is_asked_once_a_bundle_and_its_answers_are_taken_in_order(f
     model.acceleration_std.fill_(1e-3)
     past = film.frames(0, 5)
     out = model.rollout(past, 7)
-    assert model.calls == -(-7 // bundle)
+    assert model.asked == -(-7 // bundle)
     x = torch.cat([past.position[-2:], out.position])
     moved = accelerations(film.scene, x)[:, film.scene.free, 0]
     expected = torch.tensor([1e-3 * (k % bundle + 1) for k in range(7)])

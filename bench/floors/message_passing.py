@@ -48,8 +48,7 @@ class Stepping:
 
     def n_edges(self) -> int:
         """Edges of its graph."""
-        position = self.state.position
-        return int(self.model.edges(self.state.scene, position[1:] - position[:-1], position[-1])[0].shape[1])
+        return int(self.model.near(self.state).index.shape[1])
 
 
 def operations(model: ParticleGNN, n_nodes: int, n_edges: int) -> int:
@@ -87,7 +86,7 @@ def _step(n_nodes: int, asked: Asked) -> HotPath:
 def _round(n_nodes: int, asked: Asked) -> HotPath:
     model, once = stepping(n_nodes, asked.device, SIZE[torch.device(asked.device).type], radius=2.6)
     width, state = model.set.width, once.state
-    index, _ = model.edges(state.scene, state.position[1:] - state.position[:-1], state.position[-1])
+    index = model.near(state).index
     n_edges = int(index.shape[1])
     x, e = (torch.randn((rows, width), device=asked.device) for rows in (n_nodes, n_edges))
     round_of = model.network.process[0]

@@ -3,8 +3,8 @@
 FOLDER gets the valid originals when it is empty. Each case's file is made from its number alone, "begin KIND:N" is printed, the
 file is read as a user's would be, and the outcome is printed as one line of JSON. A process that dies has named its case.
 
-Limits: 2 GiB of address space beyond what the libraries take, SECONDS of processor time a case (the system ends the process,
-also inside a C library), and a watch on what Python can be made to run or write.
+Limits: 2 GiB of address space beyond what the libraries take, SECONDS of processor time and WAITED by the clock a case (the
+system ends the process, also inside a C library), and a watch on what Python can be made to run or write.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ from hedgefox.tests import fuzz_bytes, fuzz_hdf5
 from hedgefox.tests.ballistic import BALLISTIC
 
 SECONDS = 20
+WAITED = 300
+"""Seconds by the clock after which a case hangs though it does not compute, as on a pipe; many, for a machine that is busy."""
 MEMORY = 2 << 30
 MARK = "executed"
 BATCH = 25
@@ -451,9 +453,18 @@ def batch(name: str, home: Path, work: Path, numbers: range) -> None:
     for (k, path), answer in zip(paths.items(), answers, strict=True):
         say(f"begin {name}:{k}")
         one(kind, home, path, answer)
-        for left in work.iterdir():
-            if left not in paths.values():
-                shutil.rmtree(left, ignore_errors=True)
+        for left in set(work.iterdir()) - set(paths.values()):
+            remove(left)
+    for path in paths.values():
+        remove(path)
+
+
+def remove(path: Path) -> None:
+    """Take away whatever a case made there; `rmtree` alone would open a pipe, and wait."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def one(kind: Kind, home: Path, path: Path, answer: str | None) -> None:
@@ -461,11 +472,13 @@ def one(kind: Kind, home: Path, path: Path, answer: str | None) -> None:
     unchanged = path.is_file() and path.read_bytes() == (home / kind.original).read_bytes()
     before = resource.getrusage(resource.RUSAGE_SELF)
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, WAITED)
     ARMED.append(True)
     with probed(kind, answer):
         found = outcome(kind, home, path)
     ARMED.clear()
     signal.setitimer(signal.ITIMER_PROF, 0)
+    signal.setitimer(signal.ITIMER_REAL, 0)
     after = resource.getrusage(resource.RUSAGE_SELF)
     found["seconds"] = after.ru_utime - before.ru_utime
     found["unchanged"] = unchanged

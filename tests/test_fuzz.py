@@ -66,7 +66,7 @@ def _asked(home: Path, wanted: Sequence[tuple[str, int, int]], timeout: float) -
 
 
 def _death(code: int) -> str:
-    if code in (-signal.SIGPROF, -signal.SIGKILL):
+    if code in (-signal.SIGPROF, -signal.SIGALRM, -signal.SIGKILL):
         return "hang"
     return f"crash ({signal.Signals(-code).name})" if code < 0 else f"ended with {code}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,10 +65,7 @@ def score(
     config = data_config(folder)
     kind = registry.domain(config["domain"] if domain is None else domain)
     chosen_track = _track(config["track"] if track is None else track)
-    if chosen_track.size != config["size"]:
-        raise MisuseError(
-            f"the data are of size {config['size']!r}; track {chosen_track.name!r} is of {chosen_track.size!r}"
-        )
+    _require_size(folder, config, chosen_track)
     recipe = kind.recipe(chosen_track.size)
     who = _contestants(models, kind, recipe, chosen_track, environment.require_device(device))
     chosen = _splits(config, splits)
@@ -170,18 +167,29 @@ def data_config(folder: Path) -> dict[str, Any]:
         raise MisuseError(f"{folder} {what}; give the folder DOMAIN/ that `hedgefox generate` wrote") from error
 
 
-def track_of_data(folder: Path) -> str:
-    """The track that data were made for; of data in another layout the one that sets sizes and steps by default.
+def training_track(data: Mapping[str, Path], asked: str | Track | None) -> Track:
+    """The track by which a model is trained on data, by domain: the one asked for, else that of the first of the data, or of data
+    in other layouts the one that sets their sizes and steps.
 
-    Of a folder of several data sets that of the first. Raises MisuseError for what is no data set.
+    Raises MisuseError for an unknown one, for what is no data set, and for a track whose scenes are of another size than the data's,
+    which `score` would refuse after the training.
     """
     from ..datasets.foreign import recognised
     from .suites.score import TRACK
 
-    if recognised(folder) is not None:
-        return TRACK
-    track: str = data_config(next(iter(_data_sets(folder).values())))["track"]
+    own = {folder: data_config(folder) for folder in data.values() if recognised(folder) is None}
+    track = _track(asked if asked is not None else next((c["track"] for c in own.values()), TRACK))
+    for folder, config in own.items():
+        _require_size(folder, config, track)
     return track
+
+
+def _require_size(folder: Path, config: dict[str, Any], track: Track) -> None:
+    if track.size != config["size"]:
+        raise MisuseError(
+            f"the data in {folder} are of size {config['size']!r}; track {track.name!r} is of {track.size!r}: "
+            f"track {config['track']!r} is right for them"
+        )
 
 
 def training_data(model: str, folder: Path, domain: str | None = None) -> dict[str, Path]:

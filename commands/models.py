@@ -34,15 +34,14 @@ def add_train(verbs: Any) -> None:
 def do_train(args: argparse.Namespace) -> Answer:
     """Train and save."""
     from ..bench.environment import require_device
-    from ..bench.verbs import track_of_data, training_data
-    from ..contracts import track
+    from ..bench.verbs import training_data, training_track
     from ..surrogates import train
 
     data = training_data(args.model, args.data, args.domain)
-    named = args.track or track_of_data(args.data)
+    track = training_track(data, args.track)
     device = require_device(args.device)
     model = train(
-        args.model, data, track(named), seed=args.seed, out=args.out, device=device,
+        args.model, data, track, seed=args.seed, out=args.out, device=device,
         progress=lambda done, total, *_: args.tell(f"train {args.model}", done, total),
     )  # fmt: skip
     card = model.card.to_dict()

@@ -119,6 +119,10 @@ def test_a_session_from_data_to_board(say: Say, tmp_path: Path) -> None:
     trained = say(*command, "--json")
     assert trained.data["card"]["name"] == "linear"
     assert say(*command).code == 0
+    other = say(*("quick" if word == "smoke" else word for word in command[:-1]), tmp_path / "other")
+    assert other.code == 2
+    assert "are of size 'xs'; track 'quick' is of 's': track 'smoke' is right for them" in other.err
+    assert not (tmp_path / "other").exists()
     scored = say(
         "score", weights, "persistence", "reference", "--data", data / "ballistic", "--out", tmp_path / "s", "--json"
     )

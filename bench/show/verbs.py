@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, overload
 
 from ...contracts import Domain, MisuseError, Model, Track, Trajectory
-from ...contracts import track as track_named
 from .. import verbs
 from . import things
 from .table import Table, plain
@@ -89,7 +88,8 @@ def train(
     `track` sets the number of steps and defaults to that of the data; `domain` picks one data set of several.
     `progress(step, steps, loss)` is told how it goes.
 
-    Raises MisuseError for a model that has nothing to learn or cannot learn these domains, and where `out` holds another training.
+    Raises MisuseError for a model that has nothing to learn or cannot learn these domains, for a track of another size than the
+    data's, and where `out` holds another training.
     """
     from ... import surrogates
     from ..environment import require_device
@@ -98,9 +98,7 @@ def train(
         chosen = {name: Path(place) for name, place in data.items()}
     else:
         chosen = verbs.training_data(model, Path(data), domain)
-    if track is None:
-        track = verbs.track_of_data(next(iter(chosen.values())))
-    asked = track_named(track) if isinstance(track, str) else track
+    asked = verbs.training_track(chosen, track)
     made = surrogates.train(
         model, chosen, asked, seed=seed, out=Path(out), device=require_device(device), progress=progress
     )

@@ -8,6 +8,7 @@ depends on one (https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
@@ -25,6 +26,7 @@ class Captured:
     """A function of tensors, ready for calls with tensors of the shapes of `examples`.
 
     The function gives tensors, which the next call overwrites on CUDA: copy what is to stay. It may write to what it is given.
+    One that cannot be captured is called as it is, and a warning says why.
     """
 
     def __init__(self, function: Callable[..., Sequence[Tensor]], examples: Sequence[Tensor]) -> None:
@@ -56,9 +58,16 @@ class Captured:
             for _ in range(WARM_UP):
                 self.function(*self.buffers)
         torch.cuda.current_stream().wait_stream(beside)
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
-            self._answers = self.function(*self.buffers)
+        graph = torch.cuda.CUDAGraph()
+        try:
+            # Other threads, such as one that reads a meter, may go on calling the driver meanwhile.
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+                self._answers = self.function(*self.buffers)
+        except RuntimeError as error:
+            torch.cuda.synchronize()
+            warnings.warn(f"not captured, runs kernel by kernel: {str(error).splitlines()[0]}", stacklevel=3)
+            return
+        self.graph = graph
 
 
 def parts(tree: Any) -> Iterator[tuple[str, Any]]:

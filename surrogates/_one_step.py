@@ -30,6 +30,7 @@ from ._base import Learner
 from ._captured_rollout import Calls, rollout
 from ._features import History, accelerations, averaged, free_moments, noisy_window
 from ._fixed_graph import Near
+from ._message_passing import SINGLE
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class OneStepSettings:
     batch_size: int = 4
     bundle: int = 1
     """Frames that one call of the network advances, m."""
+    precision: str = SINGLE
+    """Of the products of the network, in training and afterwards: float32 or bfloat16."""
 
 
 class OneStep(Learner[History]):

@@ -113,7 +113,8 @@ class GNS(OneStep):
         n_node = 3 * settings.history + 6 + 7 + 3 + 2 * extra + 4 + number + 4
         n_edge = KINDS_OF_EDGE + 3 + 1 + 3 + 1 + 2
         answer = 3 * settings.bundle
-        self.network = EncodeProcessDecode(n_node, n_edge, answer, settings.width, settings.message_passing_steps)
+        size = settings.width, settings.message_passing_steps
+        self.network = EncodeProcessDecode(n_node, n_edge, answer, *size, settings.precision)
         self.units(number, extra)
 
     def units(self, number: int, extra: int) -> None:
@@ -245,7 +246,7 @@ class GNS(OneStep):
         found = scales(free_moments(film, 2), film, self.set.noise)
         self.acceleration_mean[k] = lifted(found.mean)
         self.acceleration_std[k], self.displacement_std[k] = found.std, found.step
-        self.spacing[k] = edge_length(film) if len(scene.edges) else typical_spacing(film)
+        self.spacing[k] = edge_length(film) if len(scene.edges) else typical_spacing(film, self.set.radius_in_spacings)
         self.mass_mean[k] = scene.mass.to(torch.float64).log().mean()
         if len(scene.edges):
             self.strain_std[k] = strain_spread(film)

@@ -99,7 +99,8 @@ class MeshGNN(Accelerated):
         dim, extra = settings.dim, len(settings.parameters)
         n_node = dim * (settings.history + 1) + 2 * dim + (1 + 2 * dim) + dim + extra + (1 + dim) + 2 * dim
         n_edge = 2 + 1 + dim + 1 + 2 + 2 * dim
-        self.network = EncodeProcessDecode(n_node, n_edge, dim, settings.width, settings.message_passing_steps)
+        size = settings.width, settings.message_passing_steps
+        self.network = EncodeProcessDecode(n_node, n_edge, dim, *size, settings.precision)
         self.register_buffer("strain_std", torch.full((2,), 0.1, dtype=torch.float64))
 
     def start(self, scene: Scene, position: Tensor) -> Sheet:

@@ -46,6 +46,7 @@ DOMAINS = ("fluid",)
 VARIANTS: Mapping[str, Variant] = (
     in_width(16, 32, "7.2 k", 1.32)
     | in_width(64, 32, "102 k", 0.54)
+    | {"bfloat16": Variant({"precision": "bfloat16"}, note="products in bfloat16")}
     | {f"bundle_{m}": Variant({"bundle": m}, note=f"one call advances {m} frames") for m in (2, 4, 8)}
 )
 
@@ -80,7 +81,8 @@ class ParticleGNN(Accelerated):
         n_node = dim * settings.history + 2 * dim + (1 + 2 * dim) + dim + extra + (1 + dim)
         n_edge = 2 * dim + 1
         answer = dim * settings.bundle
-        self.network = EncodeProcessDecode(n_node, n_edge, answer, settings.width, settings.message_passing_steps)
+        size = settings.width, settings.message_passing_steps
+        self.network = EncodeProcessDecode(n_node, n_edge, answer, *size, settings.precision)
 
     def node_features(self, scene: Scene, moved: Tensor, position: Tensor, script: Script) -> Tensor:
         """All that a node knows by itself, (N, F); moved (K, N, D) are its last displacements."""

@@ -84,7 +84,8 @@ class RigidGNN(Specialist[Bodies]):
         super().__init__(card, domain, settings)
         self.set = settings
         n_node = 2 + len(settings.parameters) + N_CONTACT + 9 + N_BODY + N_NOW
-        self.network = EncodeProcessDecode(n_node, 4 + 9, 4, settings.width, settings.message_passing_steps)
+        size = settings.width, settings.message_passing_steps
+        self.network = EncodeProcessDecode(n_node, 4 + 9, 4, *size, settings.precision)
         self.register_buffer("shift_std", torch.full((1,), settings.spacing / 10, dtype=torch.float64))
 
     # What it sees

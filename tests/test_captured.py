@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from hedgefox import surrogates
-from hedgefox.contracts import Trajectory, Wall
+from hedgefox.contracts import MisuseError, Trajectory, Wall
 from hedgefox.surrogates import _captured_rollout
 from hedgefox.surrogates._captured import Captured, outline, rebuilt, tensors_of
 from hedgefox.surrogates._fixed_graph import Near, Room, fixed_graph
@@ -123,6 +123,21 @@ def test_sheets_that_touch_themselves_move_alike(scenes: int) -> None:
     assert used is not None
     assert used.needed()[0] > 0, "there are contacts"
     torch.testing.assert_close(got.position, plain.position, rtol=0, atol=1e-5)
+
+
+def test_products_in_bfloat16_are_near_those_in_float32_and_nothing_else_changes() -> None:
+    film = particles.film(2, 9, seed=2, extra_script=6)
+    single, half = (network(film, name) for name in ("particle_gnn", "particle_gnn-bfloat16"))
+    half.load_state_dict(single.state_dict())
+    assert {p.dtype for p in half.parameters()} == {torch.float32}
+    a, b = (model.rollout(film, 1).position for model in (single, half))
+    still = film.position[-1] + (film.position[-1] - film.position[-2])
+    off, moved = (b - a).norm(), (a - still).norm()
+    assert 0 < off < 0.02 * moved, "two decimals of what the network says"
+    half.captured = True
+    torch.testing.assert_close(half.rollout(film, 1).position, b, rtol=0, atol=1e-5)
+    with pytest.raises(MisuseError, match="'float8'; 'float32' or 'bfloat16' is right"):
+        network(film, precision="float8")
 
 
 def test_a_call_that_is_ready_serves_other_scenes_of_its_shape_and_other_weights_get_their_own() -> None:

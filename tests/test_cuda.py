@@ -96,7 +96,7 @@ def test_rollouts(device: str, name: str) -> None:
     close(got.position, right.position, SHARE[device] * moved)
 
 
-@pytest.mark.parametrize("name", ["particle_gnn", "particle_gnn-bundle_4", "mesh_gnn"])
+@pytest.mark.parametrize("name", ["particle_gnn", "particle_gnn-bundle_4", "particle_gnn-bfloat16", "mesh_gnn"])
 @pytest.mark.parametrize("device", DEVICES)
 def test_calls_of_fixed_shape(device: str, name: str) -> None:
     """On CUDA one graph a call: against kernel by kernel there, twice from one start, and from another start of its shape."""

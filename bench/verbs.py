@@ -171,8 +171,8 @@ def training_track(data: Mapping[str, Path], asked: str | Track | None) -> Track
     """The track by which a model is trained on data, by domain: the one asked for, else that of the first of the data, or of data
     in other layouts the one that sets their sizes and steps.
 
-    Raises MisuseError for an unknown one, for what is no data set, and for a track whose scenes are of another size than the data's,
-    which `score` would refuse after the training.
+    Raises MisuseError for an unknown one, for what is no data set, and for a track of scenes of another size than the data's, which
+    `score` would refuse after the training.
     """
     from ..datasets.foreign import recognised
     from .suites.score import TRACK

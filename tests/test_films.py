@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+import struct
+import tracemalloc
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -91,10 +94,82 @@ def test_a_film_that_ends_early_is_refused() -> None:
         packing.unpack(zlib.compress(whole[:-7]))
 
 
-def test_a_film_that_unfolds_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def forged(change: Callable[[dict[str, Any]], object], blocks: bytes = b"") -> bytes:
+    """A small film whose header says something else, its numbers followed by others."""
+    whole = zlib.decompress(packing.pack(data_of("rigid")))
+    (length,) = struct.unpack_from("<I", whole, 4)
+    header = json.loads(whole[8 : 8 + length])
+    change(header)
+    text = json.dumps(header).encode()
+    return zlib.compress(whole[:4] + struct.pack("<I", len(text)) + text + whole[8 + length :] + blocks)
+
+
+def peak(content: bytes) -> int:
+    """Bytes that reading a forged film took at most; it must be refused in one line."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(MisuseError, match=r"\Aa packed film does not hold what it says: [^\n]*\Z"):
+            packing.unpack(content)
+        with pytest.raises(MisuseError):
+            packing.header_of(content)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda h: h.update(films=h["films"] * 40),
+        lambda h: h.update(films=h["films"][:1] * 6),
+        lambda h: h.update(films=[]),
+        lambda h: h.update(nodes=10**9),
+        lambda h: h.update(frames=0),
+        lambda h: h.update(axes=True),
+        lambda h: h["films"][0]["position"].update(bytes=2**40),
+        lambda h: h["films"][0]["position"].update(at=0),
+        lambda h: h["films"][0]["pose"].update(bytes=h["films"][0]["pose"]["bytes"] + 2),
+        lambda h: h["mass"].update(bytes=2**31),
+        lambda h: h["films"][1]["pose"].update(bytes=2**31 // 14 // h["frames"] * 14 * h["frames"]),
+    ],
+)
+def test_what_a_forged_film_may_take_is_settled_before_it_is_unfolded(
+    change: Callable[[dict[str, Any]], object],
+) -> None:
+    """A hundred MiB of zeros lie behind the header, as a tenth of a MiB; none of them are unfolded but those beside the header."""
+    content = forged(change, b"\0" * (100 << 20))
+    assert len(content) < 1 << 18
+    assert peak(content) < 24 << 20
+
+
+def test_the_largest_film_takes_a_dozen_times_its_numbers_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Zeros pack a thousandfold; the poses that are read are two bytes each, and eleven as text of single precision."""
+    monkeypatch.setattr(packing, "MAX_BYTES", 8 << 20)
+
+    def large(header: dict[str, Any]) -> None:
+        header["films"] = [header["films"][0] | {"position": dict(header["films"][0]["position"])}]
+        film = header["films"][0]
+        film.pop("pose")
+        film["position"]["bytes"] = 2 * header["frames"] * header["nodes"] * header["axes"]
+        film["pose"] = {"at": film["position"]["at"] + film["position"]["bytes"], "low": [0.0] * 7, "step": [1.0] * 7}
+        film["pose"]["bytes"] = (
+            (packing.MAX_BYTES - film["pose"]["at"]) // (14 * header["frames"]) * 14 * header["frames"]
+        )
+
+    content = forged(large, b"\0" * packing.MAX_BYTES)
+    assert len(content) < packing.MAX_BYTES / 500
+    tracemalloc.start()
+    film = packing.unpack(content)["films"][0]
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(film["pose"]) > packing.MAX_BYTES
+    assert most < 12 * packing.MAX_BYTES
+
+
+def test_more_than_a_player_shows_is_not_packed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packing, "MAX_BYTES", 1024)
-    with pytest.raises(MisuseError, match="the header of a packed film"):
-        packing.unpack(zlib.compress(zlib.decompress(packing.pack(data_of("fluid"))) + b"\0" * 10**6))
+    with pytest.raises(MisuseError, match="a player shows at most"):
+        packing.pack(data_of("fluid"))
 
 
 # -- a run ---------------------------------------------------------------------------------------------------------------

@@ -94,7 +94,7 @@ def fitting(model: OneStep, state: History) -> Room | None:
 def rollout(model: OneStep, calls: Calls, past: Trajectory, n_frames: int) -> Trajectory | None:
     """As `Model.rollout`, of a request that was checked; None where no room is large enough."""
     script = past.scene.script.starting_at(past.n_frames - 1)
-    state = model.encode(dataclasses.replace(past, scene=past.scene.with_script(_rows(script, 0, 1))))
+    state = model.encode(dataclasses.replace(past, scene=past.scene.with_script(_rows(script, 0, 2))))
     room = calls.room(model, state)
     for _ in range(TRIES):
         if room is None:
@@ -112,7 +112,8 @@ def _film(
 ) -> tuple[tuple[Tensor, Tensor], Room]:
     """Positions and velocities (T, N, D), and the room after them, which may have been exceeded."""
     m = model.common.bundle
-    scripts = [(_rows(model.seen(script.starting_at(k)), 0, 1), _rows(script, k, m)) for k in range(0, n_frames, m)]
+    longer = _held_beyond(script, m)
+    scripts = [(_rows(model.seen(script.starting_at(k)), 0, 2), _rows(longer, k, m + 1)) for k in range(0, n_frames, m)]
     call = calls.one(model, state, scripts[0])
     film = [state.position.new_empty((m * len(scripts), *state.position.shape[1:])) for _ in range(2)]
     for k, now in enumerate(scripts):
@@ -122,7 +123,11 @@ def _film(
     return (film[0][:n_frames], film[1][:n_frames]), call.state.room
 
 
-def _rows(script: Script, first: int, ahead: int) -> Script:
-    """Frames `first` to `first + ahead` of a script, its last one repeated beyond its end."""
-    rows = torch.arange(first, first + ahead + 1).clamp(max=script.n_frames - 1).tolist()
-    return Script(*(x[rows] for x in (script.box_offset, script.obstacle_position, script.node_position)))
+def _rows(script: Script, first: int, number: int) -> Script:
+    """Some frames of a script (a view)."""
+    return script._map(lambda _, x: x[first : first + number])
+
+
+def _held_beyond(script: Script, frames: int) -> Script:
+    """A script that stands still for so many frames more."""
+    return script._map(lambda _, x: torch.cat([x, x[-1:].expand(frames, -1, -1)]))

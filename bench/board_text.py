@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ def markdown(entries: Sequence[Entry]) -> str:
 def _table(part: Sequence[Entry], headings: Sequence[tuple[str, str]]) -> list[str]:
     """The lines of one table, its caption before it."""
     told = caption(part)
-    rows = ["| " + " | ".join(_escaped(c) for c in cells(e, headings)) + " |" for e in part]
+    rows = ["| " + " | ".join(escaped(c) for c in cells(e, headings)) + " |" for e in part]
     return [
         *([told, ""] if told else []),
         "| " + " | ".join(h for _, h in headings) + " |",
@@ -122,7 +123,7 @@ def _table(part: Sequence[Entry], headings: Sequence[tuple[str, str]]) -> list[s
     ]
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Text that stays text in Markdown: no cell ends early, no markup of a model's name is followed."""
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "\\`")
 
@@ -130,17 +131,26 @@ def _escaped(text: str) -> str:
 BEGIN, END = "<!-- board:begin -->", "<!-- board:end -->"
 
 
-def write_into(page: Path, entries: Sequence[Entry]) -> None:
+def write_into(page: Path, entries: Sequence[Entry], first: Sequence[str] = ()) -> None:
     """Put the tables of a board between the marks BEGIN and END of a page in Markdown, in the place of what stands there.
 
-    A page is no archive: columns of LEFT_OUT and settings of the ladder that were not timed are left out.
+    The lines `first` come before them; where there are such, each table is folded under its title. A page is no archive: columns
+    of LEFT_OUT and settings of the ladder that were not timed are left out.
 
     Raises MisuseError for a page without the two marks.
     """
     headings = [h for h in HEADINGS if h[0] not in LEFT_OUT]
     kept = [e for e in entries if e.row["kind"] != "ladder" or e.row["latency_ms"] is not None]
-    parts = [["", f"**{title}**", "", *_table(part, headings)] for title, part in sections(kept).items()]
+    parts = [["", *first]] if first else []
+    for title, part in sections(kept).items():
+        lines = ["", *_table(part, headings)]
+        parts.append(_folded(title, lines) if first else ["", f"**{title}**", *lines])
     write_text(page, between_marks(page, BEGIN, END, "\n".join(line for part in parts for line in part) + "\n"))
+
+
+def _folded(title: str, lines: Sequence[str]) -> list[str]:
+    """Lines of Markdown that open when their title is asked for."""
+    return ["", f"<details><summary>{html.escape(title)}: all contestants</summary>", *lines, "", "</details>"]
 
 
 def between_marks(page: Path, begin: str, end: str, inside: str) -> str:

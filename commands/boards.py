@@ -29,6 +29,7 @@ def add_leaderboard(verbs: Any) -> None:
 
 def do_leaderboard(args: argparse.Namespace) -> Answer:
     """Rows, sorted and ranked."""
+    from ..bench import board_short
     from ..bench.board_terminal import print_board
     from ..bench.board_text import write_into
     from ..bench.leaderboard import board
@@ -42,7 +43,7 @@ def do_leaderboard(args: argparse.Namespace) -> Answer:
             raise MisuseError(f"the board has no {key} {wanted!r}; {one_of(wanted, known)}")
         entries = [e for e in entries if wanted in (None, e.row[key])]
     if args.into is not None:
-        write_into(args.into, entries)
+        write_into(args.into, entries, board_short.table(entries))
     return Answer({"rows": [e.row for e in entries]}, lambda console: print_board(entries, console))
 
 

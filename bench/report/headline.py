@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import _held as held
+from ..board_short import beats
 from ..board_text import text_of
 from ..leaderboard import Entry, error, interval, shown
 from .charts.cost import error_of
@@ -106,15 +107,14 @@ def _ms(latency: float) -> str:
 
 
 def _verdict(equal: Mapping[str, Any] | None) -> tuple[str, str]:
-    """From S_acc with its interval and bounds: an upper bound below one is a no, a lower bound above one a yes."""
-    if equal is None or equal.get("value") is None or equal["value"] <= 0:
+    """Whether an S_acc beats the simulator, and in words."""
+    verdict = beats(equal)
+    if equal is None or verdict == "untimed":
         return "untimed", "No speed-up at equal accuracy was measured."
     value, flag = equal["value"], equal.get("flag", "")
-    low = value if equal.get("low") is None else equal["low"]
-    high = value if equal.get("high") is None else equal["high"]
-    if high < 1 and ">" not in (flag, equal.get("high_flag")):
+    if verdict == "no":
         return "no", f"No: the simulator is {'more than ' if flag == '<' else ''}{1 / value:.3g} times faster."
-    if low > 1 and "<" not in (flag, equal.get("low_flag")):
+    if verdict == "yes":
         return "yes", f"Yes: {'more than ' if flag == '>' else ''}{value:.3g} times faster than the simulator."
     return "open", f"Undecided: {text_of(equal)} times the simulator's speed."
 

@@ -273,8 +273,10 @@ def test_a_report_has_every_kept_film_beside_it(finished: Path) -> None:
         (d, s, r) for d in ("ballistic", "tumbling") for s in ("test", "long") for r in pick.RULES
     ]
     for film in entry["films"]:
-        text = (made.parent / "assets" / "films" / f"{film['script']}.js").read_text()
-        name, packed, _ = text.removeprefix("HedgefoxFilms(").replace('","', '"\n"').replace('")', '"\n').split("\n", 2)
+        text = (made.parent / "assets" / f"{film['script']}.js").read_text()
+        name, packed, _ = (
+            text.removeprefix("HedgefoxPacked(").replace('","', '"\n"').replace('")', '"\n').split("\n", 2)
+        )
         assert json.loads(name) == film["script"]
         held = packing.unpack(base64.b85decode(json.loads(packed)))
         assert held == kept(finished, film["domain"], film["split"], film["rule"])

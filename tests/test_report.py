@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import dataclasses
 import json
 import math
 import re
+import zlib
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -21,8 +23,10 @@ from hedgefox.bench.report.charts import cost, health, over_time, probes, sizes,
 from hedgefox.bench.run import run
 from hedgefox.bench.score import Score
 from hedgefox.contracts import Domain, MisuseError, Track, track
+from plotly.offline import get_plotlyjs
 
 RECORDED = Path(__file__).parent.parent / "results" / "2026-11-22-quick-cpu"
+WITH_FILMS = RECORDED.with_name("2026-11-23-quick-cpu")
 EVIL = "<script>alert(1)</script>"
 NEVER = ("<script>alert", "<img src=x", "nan,", "Infinity")
 VOID = ("meta", "link", "input", "br")
@@ -109,17 +113,33 @@ def test_the_page_fetches_its_own_assets_and_nothing_else(finished: Path) -> Non
         assert "@import" not in text
 
 
-def test_the_recorded_run_takes_less_than_ten_megabytes(tmp_path: Path) -> None:
-    made = report(RECORDED, tmp_path)
-    assert sum(f.stat().st_size for f in tmp_path.rglob("*") if f.is_file()) < 10e6
+def unpacked(script: Path) -> bytes:
+    """What a deflated asset holds."""
+    _, _, text, _ = script.read_text().rsplit('"', 3)
+    return zlib.decompress(base64.b85decode(text))
+
+
+def test_the_recorded_run_with_its_films_takes_less_than_eight_megabytes(tmp_path: Path) -> None:
+    made = report(WITH_FILMS, tmp_path)
+    assert sum(f.stat().st_size for f in tmp_path.rglob("*") if f.is_file()) < 8e6
+    kept = {f.stem: f.read_bytes() for f in (WITH_FILMS / "films").glob("*.film")}
+    shown = {f.stem.partition("-")[2]: f for f in (tmp_path / "assets" / "films").glob("*.js")}
+    assert len(kept) == 45
+    assert {name: zlib.decompress(b) for name, b in kept.items()} == {name: unpacked(f) for name, f in shown.items()}
     seen = parsed(made)
-    assert seen.rows == len(leaderboard.rows(RECORDED))
+    assert seen.rows == len(leaderboard.rows(WITH_FILMS))
     families = data_of(made)["families"]
     for name in ("cost", "over-time", "break-even", "throughput", "probes", "collapse"):
         assert families[name]["charts"], name
     for name in ("two-by-two", "size-law", "transfer"):
         assert families[name]["charts"] == []
     assert "hedgefox run --track sizes" in made.read_text()
+
+
+def test_plotly_is_the_installed_one_deflated_below_its_licence(finished: Path) -> None:
+    script = finished / "report" / "assets" / "plotly.js"
+    assert unpacked(script).decode() == get_plotlyjs()
+    assert "Licensed under the MIT license" in script.read_text()
 
 
 def test_every_text_of_a_record_is_shown_as_text(held: dict[str, Any], finished: Path, tmp_path: Path) -> None:

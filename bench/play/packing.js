@@ -1,28 +1,9 @@
-// HedgefoxPacking.unpack(text): a film as bench/play/packing.py packs it, in base 85 → a promise of a player's data.
+// HedgefoxPacking.unpack(text): a film as bench/play/packing.py packs it, in base 85 → a promise of a player's data, by inflate.js.
 "use strict";
 var HedgefoxPacking = (() => {
-  const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~";
   const KINDS = { driven: Uint8Array, mass: Float32Array, faces: Uint32Array, body: Int32Array, box_offset: Float32Array, obstacle_position: Float32Array };
   const ORDER = 2;
   const POSE_GONE = 65535;
-
-  // Five digits are four bytes; the last group may be short.
-  function bytesOf(text) {
-    const value = new Uint8Array(128);
-    for (let i = 0; i < DIGITS.length; i++) value[DIGITS.charCodeAt(i)] = i;
-    const groups = Math.ceil(text.length / 5), made = new Uint8Array(4 * groups), view = new DataView(made.buffer);
-    for (let g = 0; g < groups; g++) {
-      let number = 0;
-      for (let k = 5 * g; k < 5 * g + 5; k++) number = number * 85 + (k < text.length ? value[text.charCodeAt(k)] : 84);
-      view.setUint32(4 * g, number);
-    }
-    return made.subarray(0, made.length - (5 * groups - text.length));
-  }
-
-  async function inflated(bytes) {
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-    return new Uint8Array(await new Response(stream).arrayBuffer());
-  }
 
   // Numbers (T, N, C) from their folded second differences, which stand by channel, low bytes first.
   function unfolded(bytes, frames, channels) {
@@ -47,7 +28,7 @@ var HedgefoxPacking = (() => {
   }
 
   async function unpack(text) {
-    const whole = await inflated(bytesOf(text));
+    const whole = await HedgefoxInflate(text);
     const length = new DataView(whole.buffer).getUint32(4, true);
     const data = JSON.parse(new TextDecoder().decode(whole.subarray(8, 8 + length)));
     const block = (where) => whole.slice(8 + length + where.at, 8 + length + where.at + where.bytes);

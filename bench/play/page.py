@@ -53,8 +53,13 @@ def style() -> str:
 def script() -> str:
     """three.js, the player and what unpacks films, for a page's script element; after it, `HedgefoxPlayer.all()` starts every
     player of the page, or `HedgefoxPlayer(element, data)` one."""
-    parts = (("vendor", "three.iife.min.js"), ("packing.js",), ("matter.js",), ("player.js",))
+    parts = (("vendor", "three.iife.min.js"), ("inflate.js",), ("packing.js",), ("matter.js",), ("player.js",))
     return "\n".join(_text(*part) for part in parts)
+
+
+def inflating() -> str:
+    """The part of `script` that unpacks bytes, for pages that need it before a player."""
+    return _text("inflate.js")
 
 
 def embedded(data: Mapping[str, Any], name: str) -> str:

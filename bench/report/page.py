@@ -12,28 +12,28 @@ from .. import board_text, compare
 from .. import record as records
 from ..claims import page as claims
 from ..leaderboard import Entry
+from ..play import page as players
 from ..scaling import by_scene, size_law, transfer
-from . import board, facts, headline, look
+from . import board, facts, headline, look, packed
 from .charts import cost, health, over_time, probes, sizes, speed, two_by_two
 from .charts import transfer as transfer_charts
 
 HERE = Path(__file__).parent
-OWN = ("report.css", "report.js", "players.js")
+OWN = ("report.css", "packed.js", "report.js", "players.js")
 
 
 def copy_assets(target: Path) -> None:
-    """The page's style and script, and plotly.js as the installed plotly brings it, once."""
+    """The page's style and scripts, and plotly.js as the installed plotly brings it, deflated, once."""
     from plotly.offline import get_plotlyjs
 
     target.mkdir(parents=True, exist_ok=True)
     for name in OWN:
         shutil.copyfile(HERE / "assets" / name, target / name)
-    records.write_text(target / "plotly.min.js", get_plotlyjs())
+    records.write_text(target / "inflate.js", players.inflating())
+    packed.write_script(target, "plotly", get_plotlyjs())
 
 
-def render(
-    folder: Path, read: Sequence[Mapping[str, Any]], entries: Sequence[Entry], players: Mapping[str, Any]
-) -> str:
+def render(folder: Path, read: Sequence[Mapping[str, Any]], entries: Sequence[Entry], kept: Mapping[str, Any]) -> str:
     """The page as text; everything from a record is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
@@ -62,8 +62,8 @@ def render(
         status=claims.status,
         text_of=board_text.text_of,
         records=[facts.of(r) for r in reversed(read)],
-        players=players["records"],
-        films=Markup(look.embedded(players)),
+        players=kept["records"],
+        films=Markup(look.embedded(kept)),
     )
 
 

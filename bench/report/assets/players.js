@@ -10,22 +10,9 @@
     return e;
   };
 
-  // -- loading ----------------------------------------------------------------------------------------------------------
-  const loaded = new Map(), texts = new Map();
-  window.HedgefoxFilms = (name, text) => texts.set(name, text);
-  const script = path => {
-    if (!loaded.has(path)) loaded.set(path, new Promise((done, fail) => {
-      const e = make('script', {src: path});
-      e.onload = done;
-      e.onerror = () => { loaded.delete(path); e.remove(); fail(new Error(`${path} cannot be read; a report is a folder, and all of it is needed.`)); };
-      document.head.append(e);
-    }));
-    return loaded.get(path);
-  };
   const dataOf = async name => {
-    if (!('DecompressionStream' in window)) throw new Error('This browser cannot unpack films; one of 2023 or later can.');
-    await Promise.all([script('assets/player.js'), script(`assets/films/${name}.js`)]);
-    return HedgefoxPacking.unpack(texts.get(name));
+    await HedgefoxAssets.script('player');
+    return HedgefoxPacking.unpack(await HedgefoxAssets.text(name));
   };
 
   // -- choosing ---------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-// Draws, sorts, filters and hides what the page already holds. Computes no figure. Needs plotly.js for charts alone.
+// Draws, sorts, filters and hides what the page already holds. Computes no figure. plotly.js is loaded with the first chart.
 (() => {
   'use strict';
   const $ = (q, at = document) => at.querySelector(q), $$ = (q, at = document) => [...at.querySelectorAll(q)];
@@ -129,14 +129,15 @@
       font: {color: css('--fg'), size: 12, family: 'system-ui, sans-serif'}, hoverlabel: {namelength: -1}, dragmode: narrow ? false : 'zoom', ...layout};
   };
   const drawn = new Set();
-  const draw = spot => {
+  const draw = spot => HedgefoxAssets.script('plotly').then(() => {
     const {chart, state} = spot;
+    if (!spot.node.isConnected) return; // another was chosen meanwhile
     const traces = painted(chart.data).map(t => ({...t, visible: !state.hidden.has(t.meta && t.meta.who)}));
     Plotly.react(spot.node, traces, layoutOf(chart, state), {responsive: true, displaylogo: false, displayModeBar: narrow ? false : 'hover',
       scrollZoom: false, doubleClick: 'reset', modeBarButtonsToRemove: ['select2d', 'lasso2d'], staticPlot: false, plotGlPixelRatio: 1})
       .then(() => spot.node.setAttribute('data-drawn', '1'));
     drawn.add(spot);
-  };
+  }, error => { spot.node.textContent = error.message; });
   const spots = new WeakMap();
   const watcher = new IntersectionObserver(seen => seen.forEach(s => {
     if (s.isIntersecting) { watcher.unobserve(s.target); draw(spots.get(s.target)); }

@@ -26,7 +26,7 @@ FILE = "record.json"
 CURVES = "curves.parquet"
 SCHEMA = Path(__file__).with_name("record.schema.json")
 _FITTING: set[bytes] = set()
-"""Digests of records that were read and fit the schema. Checking takes far longer than reading, and a report reads each five times."""
+"""Digests of records that fitted the schema. Checking takes far longer than reading, and a report reads each record five times."""
 
 
 def strict(value: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..contracts import Recipe
 from ._manifest import read_manifest
 from ._plan import read_plan
 
@@ -21,7 +20,7 @@ def describe(folder: str | Path) -> dict[str, Any]:
     made = {
         name: plan.config[name] for name in ("domain", "track", "size", "siblings", "root_seed", "generator_version")
     }
-    recipe, interval = Recipe(**plan.config["recipe"]), plan.card["frame_interval"]
+    recipe, interval = plan.recipe, plan.card["frame_interval"]
     made |= {"frame_interval_s": interval, "past_frames": recipe.past, "horizon_frames": recipe.horizon}
     splits = []
     for name in plan.splits:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
-from ..contracts import Domain, HedgefoxError, MisuseError, Recipe, Scene, Trajectory
+from ..contracts import Domain, HedgefoxError, Recipe, Scene, Trajectory
 from ._plan import Plan
 from ._pool import one_thread
 from ._record import Record
@@ -18,26 +14,11 @@ NEAR = 1e-5
 """Relative difference that another machine's arithmetic may make in what is drawn."""
 
 
-def recipe_of(config: Mapping[str, Any]) -> Recipe:
-    """The recipe that a data set was made by; raises MisuseError for numbers that are none."""
-    try:
-        found = Recipe(**config["recipe"])
-    except (TypeError, KeyError) as error:
-        raise MisuseError(f"its recipe is {config.get('recipe')!r}, which is none: {error}") from error
-    kinds = {f.name: float if f.name == "resolution" else int for f in dataclasses.fields(Recipe)}
-    for name, kind in kinds.items():
-        value = getattr(found, name)
-        if isinstance(value, bool) or not isinstance(value, kind | int) or not value > 0:
-            raise MisuseError(f"its recipe has {name} {value!r}; a number above zero is right")
-    return found
-
-
 def own_recipe(plan: Plan, domain: Domain) -> Recipe | None:
     """The recipe, where it is one of the domain's own: one from elsewhere may ask for scenes that no memory holds."""
     try:
-        recipe = recipe_of(plan.config)
-        return recipe if domain.recipe(plan.config["size"]) == recipe else None
-    except (HedgefoxError, KeyError, TypeError):
+        return plan.recipe if domain.recipe(plan.config["size"]) == plan.recipe else None
+    except HedgefoxError:
         return None
 
 

@@ -17,8 +17,10 @@ from ..contracts.strict_json import read_bytes
 TMP = ".tmp"
 """Ending of a file under way. Nothing with this ending is ever read."""
 
-MOST_LINES = 512 << 20
-"""Bytes of a file of lines. A line tells of a whole shard or group."""
+MOST_BYTES = 512 << 20
+"""Of a file of lines."""
+MOST_LINES = 2_000_000
+"""A line tells of a whole shard or group."""
 _BLOCK = 1 << 20
 
 
@@ -99,7 +101,10 @@ def read_lines(path: Path) -> tuple[list[str], str]:
     """
     if not path.exists():
         return [], ""
-    *whole, torn = read_bytes(path, MOST_LINES).decode("utf-8", errors="replace").split("\n")
+    content = read_bytes(path, MOST_BYTES)
+    if (number := content.count(b"\n")) > MOST_LINES:
+        raise MisuseError(f"{path} has {number} lines; at most {MOST_LINES} is right")
+    *whole, torn = content.decode("utf-8", errors="replace").split("\n")
     return whole, torn
 
 

@@ -25,8 +25,11 @@ MAX_TRAJECTORIES = 10_000_000
 """Of one split; a larger number in a dataset.json from elsewhere would fill the memory with names."""
 MAX_SHARDS = 100_000
 """Of one split, for the same reason."""
+MOST = 1_000_000
+"""Of any number of frames or axes of a recipe."""
 LICENCE = "CC-BY-4.0"
 _TEXTS = ("domain", "dataset_version", "licence", "config_sha256")
+_CONFIG_TEXTS = ("domain", "track", "size", "device")
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,11 @@ class Plan:
         return config
 
     @property
+    def recipe(self) -> Recipe:
+        """What the data were made by; raises MisuseError for numbers that are none."""
+        return recipe_of(self.config)
+
+    @property
     def siblings(self) -> int:
         """Trajectories that share a start; 1 when there are no siblings."""
         return int(self.config["siblings"])
@@ -77,6 +85,25 @@ class Plan:
         """Root attributes of a split's shards."""
         names = ("dataset_version", "domain", "generator_version", "frame_interval", "licence", "config_sha256")
         return {"split": split, **{n: self.card[n] for n in names}, "config": canonical(self.config)}
+
+
+def recipe_of(config: Mapping[str, Any]) -> Recipe:
+    """The recipe of a configuration; raises MisuseError for numbers that are none."""
+    stored, fields = config.get("recipe"), dataclasses.fields(Recipe)
+    names = ", ".join(f.name for f in fields)
+    if not isinstance(stored, dict) or set(stored) != {f.name for f in fields}:
+        raise MisuseError(f"its recipe is {_short(stored)}; {names} are right")
+    for name, value in stored.items():
+        kind = int | float if name == "resolution" else int
+        if isinstance(value, bool) or not isinstance(value, kind) or not 0 < value <= MOST:
+            raise MisuseError(f"its recipe has {name} {_short(value)}; a number above zero, at most {MOST}, is right")
+    return Recipe(**stored)
+
+
+def _short(value: Any) -> str:
+    """What stands somewhere, in few words."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def make_plan(
@@ -178,9 +205,13 @@ def _require_whole(path: Path, card: dict[str, Any]) -> None:
 
 def _require_kinds(path: Path, card: dict[str, Any], config: dict[str, Any]) -> None:
     """What the names of a card hold, by kind: a value of another one would end far from here."""
-    for name in _TEXTS:
-        if not isinstance(card.get(name), str):
-            raise MisuseError(f"{path}: {name} is {card.get(name)!r}; a text is right")
+    for name, holder in (*((n, card) for n in _TEXTS), *((n, config) for n in _CONFIG_TEXTS)):
+        if not isinstance(holder.get(name), str):
+            raise MisuseError(f"{path}: {name} is {_short(holder.get(name))}; a text is right")
+    try:
+        recipe_of(config)
+    except MisuseError as error:
+        raise MisuseError(f"{path}: {error}") from error
     units = card.get("parameter_units", {})
     if not isinstance(units, dict) or not all(isinstance(unit, str) for unit in units.values()):
         raise MisuseError(f"{path}: parameter_units is {units!r}; a text for each parameter is right")

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 
 from ..contracts import NEVER, Domain, MisuseError, Trajectory
-from ._drawn import recipe_of
 from ._film import load_record
 from ._manifest import read_manifest
 from ._plan import GROUP, Plan, Shard, read_plan
@@ -143,7 +142,7 @@ def _made(plan: Plan, shard: Shard, index: int, domain: Domain, device: str) -> 
         )
     indices = next(group for group in shard.groups() if index in group)
     source = portable(domain, Workers(1))
-    task = Task(source, recipe_of(config), shard.split, indices, config["root_seed"], device, plan.siblings)
+    task = Task(source, plan.recipe, shard.split, indices, config["root_seed"], device, plan.siblings)
     return run(task).records[index - indices.start]
 
 

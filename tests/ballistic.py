@@ -23,12 +23,14 @@ from hedgefox.contracts import (
     Scene,
     Script,
     Stepper,
+    Track,
     Trajectory,
     Wall,
     single_scene,
 )
 from hedgefox.contracts.model import place_driven
 from hedgefox.contracts.seeds import stream
+from hedgefox.contracts.track import smoke
 from torch import Tensor
 
 
@@ -137,3 +139,6 @@ class Ballistic(Domain):
 
 
 BALLISTIC = Ballistic()
+
+TRACK: Track = dataclasses.replace(smoke(), trajectories={"train": 11, "valid": 2, "long": 1})
+"""What the fixture `original` of conftest.py is made for."""

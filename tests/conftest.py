@@ -6,12 +6,15 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("ENABLE_TAICHI_HEADER_PRINT", "0")
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 from hedgefox.bench import environment
 from hedgefox.contracts import Domain, Recipe, Trajectory
+from hedgefox.datasets import generate
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -40,6 +43,20 @@ def film(ballistic: Domain, recipe: Recipe) -> Trajectory:
     """Three scenes of unlike size, 5 frames of past and 8 of future."""
     with torch.no_grad():
         return ballistic.simulate(recipe, "test", [0, 1, 2], root_seed=1)
+
+
+@pytest.fixture(scope="session")
+def original(ballistic: Domain, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small data set of four splits on disk, to be looked at and copied."""
+    from .ballistic import TRACK
+
+    return generate(ballistic, TRACK, tmp_path_factory.mktemp("original"))
+
+
+@pytest.fixture
+def folder(original: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be damaged."""
+    return Path(shutil.copytree(original, tmp_path / "ballistic"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

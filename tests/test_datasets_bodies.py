@@ -13,8 +13,9 @@ from hedgefox.contracts import MisuseError, Scene, Track, Trajectory, rotation, 
 from hedgefox.contracts.track import smoke
 from hedgefox.datasets._record import events_of, film_of, records_of
 
+from .spoilt import rehash
 from .test_datasets import require_equal
-from .test_datasets_verify import rehash, require_problem
+from .test_datasets_verify import require_problem
 from .tumbling import TUMBLING, Tumbling
 
 TRACK: Track = dataclasses.replace(smoke(), trajectories={"train": 11, "valid": 2, "test": 3})

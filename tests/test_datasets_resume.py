@@ -18,7 +18,7 @@ from hedgefox.contracts import Domain, HedgefoxError, MisuseError
 from hedgefox.datasets import _generate
 from hedgefox.datasets._disk import Disk
 
-from .test_datasets import TRACK
+from .ballistic import TRACK
 
 
 def interrupted(*arguments: object) -> Any:

@@ -16,8 +16,9 @@ from hedgefox.contracts.scene import GROUP_OF, SCRIPT_GROUP_OF
 from hedgefox.contracts.siblings import SCALE, SCRIPT_DELAY, SCRIPT_SCALE, Variation, with_script_changed
 from hedgefox.contracts.track import smoke
 
+from .spoilt import rehash
 from .test_datasets import require_equal
-from .test_datasets_verify import rehash, require_problem
+from .test_datasets_verify import require_problem
 from .tumbling import TUMBLING, Tumbling
 
 TRACK: Track = dataclasses.replace(smoke(), trajectories={"train": 7, "material": 2})

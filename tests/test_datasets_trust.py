@@ -19,9 +19,9 @@ from hedgefox.datasets import _verify
 from hedgefox.datasets._probe import inspect
 from hedgefox.datasets._shard import FORMAT, FORMAT_VERSION
 
-from .ballistic import BALLISTIC, Ballistic
-from .test_datasets import TRACK, require_equal
-from .test_datasets_verify import TRAIN, edit_lines, rehash
+from .ballistic import BALLISTIC, TRACK, Ballistic
+from .spoilt import TRAIN, Spoilt, edit_lines, rehash, with_frames
+from .test_datasets import require_equal
 
 TEN = dataclasses.replace(TRACK, trajectories={"test": 10})
 TEST = "test-00000-of-00001.h5"
@@ -39,40 +39,11 @@ def looked_over_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_verify, "probe", probe)
 
 
-@pytest.fixture(scope="module")
-def original(ballistic: Domain, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return datasets.generate(ballistic, TRACK, tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture
-def folder(original: Path, tmp_path: Path) -> Path:
-    """A copy to be damaged."""
-    return Path(shutil.copytree(original, tmp_path / "ballistic"))
-
-
 def found(folder: Path, domain: Domain | None = None) -> str:
     """All that verify says, a finding a line."""
     problems = datasets.verify(folder, domain)
     assert not any("\n" in p.what for p in problems)
     return "\n".join(f"{p.path}: {p.what}" for p in problems)
-
-
-class Spoilt(Ballistic):
-    """A simulator with a fault: what it makes goes through a function."""
-
-    def __init__(self, spoil: Callable[[Trajectory], Trajectory]) -> None:
-        self.spoil = spoil
-
-    def simulate(
-        self, recipe: Recipe, split: str, indices: Sequence[int], root_seed: int, device: str = "cpu", siblings: int = 1
-    ) -> Trajectory:
-        return self.spoil(super().simulate(recipe, split, indices, root_seed, device, siblings))
-
-
-def with_frames(film: Trajectory, name: str, change: Callable[[torch.Tensor], object]) -> Trajectory:
-    values = getattr(film, name).clone()
-    change(values)
-    return dataclasses.replace(film, **{name: values})
 
 
 def repeated(x: torch.Tensor) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,25 +12,11 @@ import h5py
 import pytest
 import torch
 from hedgefox import datasets
-from hedgefox.contracts import Domain, MisuseError, Recipe, Trajectory
+from hedgefox.contracts import Domain, MisuseError, Trajectory
 from hedgefox.datasets import _verify
-from hedgefox.datasets._files import sha256_file
 
-from .ballistic import Ballistic
-from .test_datasets import TRACK
-
-TRAIN = "train-00000-of-00001.h5"
-
-
-@pytest.fixture(scope="module")
-def original(ballistic: Domain, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return datasets.generate(ballistic, TRACK, tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture
-def folder(original: Path, tmp_path: Path) -> Path:
-    """A copy to be damaged."""
-    return Path(shutil.copytree(original, tmp_path / "ballistic"))
+from .ballistic import TRACK
+from .spoilt import TRAIN, Spoilt, edit_json, edit_lines, rehash, with_frames
 
 
 @pytest.fixture
@@ -69,19 +54,6 @@ def test_every_byte_flipped_is_found(small: Path, monkeypatch: pytest.MonkeyPatc
 
 
 # -- the manifest and the files it names -------------------------------------------------------------------------------
-
-
-def edit_lines(folder: Path, change: Callable[[list[dict[str, Any]]], object]) -> None:
-    path = folder / "manifest.jsonl"
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    change(lines)
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-
-
-def edit_json(path: Path, change: Callable[[Any], object]) -> None:
-    data = json.loads(path.read_text())
-    change(data)
-    path.write_text(json.dumps(data))
 
 
 @pytest.mark.parametrize(
@@ -188,17 +160,6 @@ def test_missing_statistics(folder: Path) -> None:
 # -- what the hash does not see: faults made by whoever wrote the file, or by one who wrote the manifest too ------------
 
 
-def rehash(folder: Path) -> None:
-    """Make the manifest agree with the shards again, as a forger would."""
-
-    def change(lines: list[dict[str, Any]]) -> None:
-        for line in lines:
-            path = folder / line["path"]
-            line.update(bytes=path.stat().st_size, sha256=sha256_file(path))
-
-    edit_lines(folder, change)
-
-
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -234,26 +195,8 @@ def test_a_wrongly_hashed_shard_is_never_opened(folder: Path, monkeypatch: pytes
     assert TRAIN not in {path.name for path in asked}
 
 
-def broken(spoil: Callable[[Trajectory], Trajectory]) -> Domain:
-    class Broken(Ballistic):
-        def simulate(
-            self,
-            recipe: Recipe,
-            split: str,
-            indices: Sequence[int],
-            root_seed: int,
-            device: str = "cpu",
-            siblings: int = 1,
-        ) -> Trajectory:
-            return spoil(super().simulate(recipe, split, indices, root_seed, device, siblings))
-
-    return Broken()
-
-
 def with_position(film: Trajectory, frame: slice | int, value: torch.Tensor | float) -> Trajectory:
-    position = film.position.clone()
-    position[frame] = value
-    return dataclasses.replace(film, position=position)
+    return with_frames(film, "position", lambda x: x.__setitem__(frame, value))
 
 
 def without_parameter(film: Trajectory) -> Trajectory:
@@ -276,12 +219,12 @@ def without_parameter(film: Trajectory) -> Trajectory:
 )
 def test_a_simulator_that_writes_nonsense(tmp_path: Path, spoil: Callable[[Trajectory], Trajectory], says: str) -> None:
     track = dataclasses.replace(TRACK, trajectories={"test": 2})
-    folder = datasets.generate(broken(spoil), track, tmp_path)
+    folder = datasets.generate(Spoilt(spoil), track, tmp_path)
     require_problem(folder, "test-00000-of-00001.h5", says)
 
 
 def test_divergence_is_a_result_and_no_problem(tmp_path: Path) -> None:
-    spoil = broken(lambda f: with_position(f, 5, torch.inf).with_divergence())
+    spoil = Spoilt(lambda f: with_position(f, 5, torch.inf).with_divergence())
     folder = datasets.generate(spoil, dataclasses.replace(TRACK, trajectories={"train": 2}), tmp_path)
     assert datasets.verify(folder) == []
     loaded = datasets.load(folder, "train")

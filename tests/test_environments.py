@@ -224,6 +224,8 @@ def test_every_domains_environment(name: str) -> None:
     made = gymnasium.make(f"hedgefox/{name}-v0").unwrapped
     assert isinstance(made, DrivenEnv)
     require_checked(made)
+    acts = actions(made, 6)
+    assert np.array_equal(played(made, 7, acts), played(DrivenEnv(name), 7, acts))
     require_batch_is_single_ones(name, 14)
     many = gymnasium.make_vec(f"hedgefox/{name}-v0", num_envs=2, vectorization_mode="vector_entry_point")
     assert many.reset(seed=1)[0].shape == (2, made.setup.n_seen)

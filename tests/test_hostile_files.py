@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import random
+import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import h5py
+import hedgefox as hf
 import numpy as np
 import pytest
 import torch
 from hedgefox import datasets
-from hedgefox.contracts import MisuseError, Trajectory
+from hedgefox.contracts import CheckFailed, MisuseError, Trajectory
 from hedgefox.datasets import _probe, _untrusted
 from hedgefox.datasets._film import _films
 from hedgefox.datasets._shard import require_sound
+
+from .spoilt import TRAIN, edit_card, rehash
 
 Change = Callable[[Any], object]
 
@@ -246,6 +252,99 @@ def test_no_flipped_bit_in_every_fifth_byte_changes_data_in_silence(sound: Path,
     positions = range(0, sound.stat().st_size, 5)
     for start in range(0, len(positions), 500):
         assert silent_changes(sound, tmp_path, list(positions[start : start + 500])) == []
+
+
+# -- a data set that says of itself what is not so, its hashes made right again ------------------------------------------
+
+
+def counts(number: Any, each: Any = 104) -> Change:
+    """A split of so many trajectories, in shards of so many."""
+
+    def change(card: dict[str, Any]) -> None:
+        card["config"]["trajectories"]["train"] = number
+        card["splits"]["train"].update(trajectories=number, trajectories_per_shard=each)
+
+    return change
+
+
+CARDS: dict[str, tuple[Change, str]] = {
+    "ten million": (counts(10_000_000), "train-00000-of-96154.h5 is missing"),
+    "too many": (counts(10**18), "has 1000000000000000000 trajectories"),
+    "too many shards": (counts(10_000_000, 8), "1250000 shards; at most 100000"),
+    "none": (counts(-1), "has -1 trajectories"),
+    "siblings": (lambda c: c["config"].update(siblings=10_000_000), "trajectories"),
+    "no recipe": (lambda c: c["config"].pop("recipe"), "its recipe is None"),
+    "a recipe of texts": (lambda c: c["config"]["recipe"].update(horizon="x" * 1000), "its recipe has horizon 'xxx"),
+    "a recipe for ever": (lambda c: c["config"]["recipe"].update(horizon=10**60), "at most 1000000, is right"),
+    "another recipe": (lambda c: c["config"]["recipe"].update(code="import os"), "dim, resolution, past, horizon, long_factor"),
+    "no track": (lambda c: c["config"].pop("track"), "track is None; a text is right"),
+    "sizes": (lambda c: c["config"].update(size=["xs"] * 1000), "size is \\['xs'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_forged_description_is_one_line_for_whoever_reads_it(folder: Path, name: str) -> None:
+    change, says = CARDS[name]
+    edit_card(folder, change)
+    began = time.process_time()
+    for read in (hf.load, datasets.siblings):
+        with pytest.raises(MisuseError, match=says) as caught:
+            read(folder, "train")
+        assert str(caught.value).isprintable()
+        assert len(str(caught.value)) < 500
+    with pytest.raises(MisuseError, match=says):
+        hf.load(folder).film("train", 3)
+    assert time.process_time() - began < 20
+
+
+def test_names_of_ten_million_trajectories_take_little_memory(folder: Path) -> None:
+    edit_card(folder, CARDS["ten million"][0])
+    tracemalloc.start()
+    try:
+        with pytest.raises(MisuseError):
+            hf.load(folder, "train")
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", ["gone", "a pipe", "a folder", "a device"])
+def test_a_shard_that_is_none_is_one_line(folder: Path, kind: str) -> None:
+    path = folder / TRAIN
+    path.unlink()
+    make: dict[str, Callable[[Path], object]] = {
+        "a pipe": os.mkfifo,
+        "a folder": os.mkdir,
+        "a device": lambda p: p.symlink_to("/dev/zero"),
+    }
+    make.get(kind, lambda p: None)(path)
+    with pytest.raises(CheckFailed, match=f"{TRAIN} is gone, but manifest.jsonl names it"):
+        hf.load(folder, "train")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda f: reshaped(f["traj/000002"], "velocity", (13, 1, 2)), r"velocity has \(13, 1\) rows"),
+        (lambda f: reshaped(f["traj/000002"], "position", (0, 7, 2)), r"position has shape \(0, 7, 2\)"),
+        (lambda f: f["traj/000002"].attrs.__setitem__("n_node", 2**62), r"rows; \(4611686018427387904,\) is right"),
+        (lambda f: f["traj"].__delitem__("000002"), "/index names 11 trajectories; /traj holds 10"),
+        (lambda f: f.create_dataset("trap", shape=(1 << 40,), chunks=(1024,), dtype="<f4"), "/trap declares 4398046511104 bytes"),
+    ],
+)  # fmt: skip
+def test_a_forged_shard_that_is_loaded_unverified_is_one_line(folder: Path, change: Change, says: str) -> None:
+    with h5py.File(folder / TRAIN, "r+", libver=("v110", "v110")) as file:
+        change(file)
+    rehash(folder)
+    with pytest.raises(MisuseError, match=says) as caught:
+        hf.load(folder, "train")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_manifest_of_nothing_but_lines_is_refused(folder: Path) -> None:
+    (folder / "manifest.jsonl").write_bytes(b"\n" * 2_000_001)
+    with pytest.raises(MisuseError, match=r"manifest\.jsonl has 2000001 lines; at most 2000000 is right"):
+        hf.load(folder, "train")
 
 
 # -- the limits themselves ---------------------------------------------------------------------------------------------

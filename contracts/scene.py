@@ -198,6 +198,11 @@ class Scene:
         return group_of_row(self.scene_ptr)
 
     @cached_property
+    def body_scene(self) -> Tensor:
+        """The scene of each rigid body, shape (P,)."""
+        return group_of_row(self.body_ptr)
+
+    @cached_property
     def free(self) -> Tensor:
         """True for nodes that the physics moves, shape (N,)."""
         return self.node_type == NodeType.FREE

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from ..contracts import BodyShape, Obstacle, Scene, Script
-from ..contracts._ragged import all_pairs, group_of_row
+from ..contracts._ragged import all_pairs, counts, group_of_row, pointer
 from ..contracts.bodies import distance_to_shape, shape_poses
 from ..contracts.rotation import conjugate, rotate
+from ._fixed_graph import Room, first_rows
 
 CORNERS = tuple((i, j, k) for i in (-1.0, 1.0) for j in (-1.0, 1.0) for k in (-1.0, 1.0))
 FACING = 0.7
@@ -65,17 +66,99 @@ class Contacts:
         """Some of the rows."""
         return Contacts(*(getattr(self, f.name)[chosen] for f in dataclasses.fields(self)))
 
+    def only(self, there: Tensor) -> Contacts:
+        """As many rows, those that are not there (C,) emptied: between FIXED and FIXED, where nothing comes of them."""
 
-def find_contacts(scene: Scene, pose: Tensor, script: Script, reach: float) -> Contacts:
-    """All points of bodies within `reach` [m] of another solid of their scene; pose (P, 7)."""
+        def kept(name: str) -> Tensor:
+            rows: Tensor = getattr(self, name)
+            mask = there if rows.dim() == 1 else there.unsqueeze(-1)
+            return torch.where(mask, rows, FIXED if name in ("body", "partner") else 0)
+
+        return Contacts(*(kept(f.name) for f in dataclasses.fields(self)))
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The rounded points of some solids, and against which other solids they are looked at: nothing of it ever moves.
+
+    Rounded points are the centres of balls, the ends and the middle of capsules, the corners of boxes: their balls lie within
+    their solids and touch them inside.
+    """
+
+    owner: Tensor
+    """The solid of each point, (n,)."""
+    local: Tensor
+    """Points in the frames of their solids [m], (n, 3)."""
+    radius: Tensor
+    """Of the points' balls [m], (n,)."""
+    point: Tensor
+    """Of each pair, (m,)."""
+    shape: Tensor
+    """Of each pair: the other solid, (m,)."""
+    flat: Tensor
+    """Pairs of a corner and a box, (f,)."""
+    boxes: Tensor
+    """Of each of these, a number that other corners of the one box have too against the other, (f,)."""
+    n_boxes: int
+    """Beyond the highest number."""
+
+    def rows(self, chosen: Tensor) -> Pairs:
+        """Some of the pairs, by a mask (m,)."""
+        place, kept = chosen.cumsum(0) - 1, chosen[self.flat]
+        flat, boxes = place[self.flat[kept]], self.boxes[kept]
+        return dataclasses.replace(self, point=self.point[chosen], shape=self.shape[chosen], flat=flat, boxes=boxes)
+
+    def places(self, solids: Solids) -> Tensor:
+        """The points in the world [m], (n, 3)."""
+        pose = solids.pose[self.owner]
+        return pose[:, :3] + rotate(pose[:, 3:], self.local)
+
+
+@dataclass(frozen=True)
+class Known:
+    """All pairs of a scene's solids: of bodies, of bodies' points and obstacles, of obstacles' points and bodies."""
+
+    own: Pairs
+    on_obstacles: Pairs
+    of_obstacles: Pairs
+
+
+def known_pairs(shapes: Solids, obstacles: Solids) -> Known:
+    """What can be said of contacts before anything moves."""
+    return Known(_pairs(shapes, shapes), _pairs(shapes, obstacles), _pairs(obstacles, shapes))
+
+
+def find_contacts(
+    scene: Scene, pose: Tensor, script: Script, reach: float, known: Known | None = None, room: Room | None = None
+) -> Contacts:
+    """All points of bodies within `reach` [m] of another solid of their scene; pose (P, 7).
+
+    `known` are the scene's `known_pairs`, for who has them. In a room there are as many rows as it holds, the last ones empty,
+    and the room must be asked afterwards whether it was exceeded.
+    """
     shapes, obstacles = body_solids(scene, pose), obstacle_solids(scene, script)
-    parts = [
-        _against(shapes, shapes, reach),
-        _against(shapes, obstacles, reach),
-        _turned_round(_against(obstacles, shapes, reach)),
-        _with_sides(scene, shapes, script, reach),
-    ]
-    return Contacts(*(torch.cat([getattr(p, f.name) for p in parts]) for f in dataclasses.fields(Contacts)))
+    known = known_pairs(shapes, obstacles) if known is None else known
+    fixed = room is not None
+    own, on_obstacles, of_obstacles = (
+        _against(a, b, pairs, reach, fixed)
+        for a, b, pairs in (
+            (shapes, shapes, known.own),
+            (shapes, obstacles, known.on_obstacles),
+            (obstacles, shapes, known.of_obstacles),
+        )
+    )
+    sides = _with_sides(scene, shapes, known.own, script, reach, fixed)
+    parts = [own, on_obstacles, _turned_round(of_obstacles), sides]
+    found = Contacts(*(torch.cat([getattr(p, f.name) for p in parts]) for f in dataclasses.fields(Contacts)))
+    return found if room is None else _in_room(found, found.gap < reach, room)
+
+
+def _in_room(found: Contacts, near: Tensor, room: Room) -> Contacts:
+    """The rows that are near, and empty ones up to what the room holds."""
+    number = near.sum()
+    room.used.copy_(torch.maximum(room.used, torch.stack([number, torch.zeros_like(number)])))
+    there = torch.arange(room.edges, device=near.device) < number
+    return found.rows(first_rows(near, room.edges)).only(there)
 
 
 def body_solids(scene: Scene, pose: Tensor) -> Solids:
@@ -89,17 +172,17 @@ def body_solids(scene: Scene, pose: Tensor) -> Solids:
 def obstacle_solids(scene: Scene, script: Script) -> Solids:
     """The obstacles at frame 0 of the script, on their way to frame 1."""
     centre = script.obstacle_position[0]
-    upright = torch.tensor([0.0, 0, 0, 1], dtype=centre.dtype, device=centre.device).expand(len(centre), 4)
     box = scene.obstacle_kind == Obstacle.BOX
     kind = torch.where(box, int(BodyShape.BOX), int(BodyShape.BALL))
     velocity = (script.obstacle_position[1] - centre) / scene.frame_interval
-    pose = torch.cat([centre, upright], -1)
+    # Upright: the quaternion (0, 0, 0, 1).
+    pose = torch.cat([centre, torch.zeros_like(centre), torch.ones_like(centre[:, :1])], -1)
     return Solids(torch.full_like(kind, FIXED), pose, velocity, kind, scene.obstacle_size, scene.obstacle_ptr)
 
 
-def rounded_points(solids: Solids) -> tuple[Tensor, Tensor, Tensor]:
-    """Points (n, 3) whose balls, of radii (n,) [m], lie within their solids and touch them inside; whose they are, (n,)."""
-    kind, size = solids.kind.unsqueeze(-1), solids.size
+def _pairs(a: Solids, b: Solids) -> Pairs:
+    """The points of a and the solids of b, in every scene; of a with itself each contact once."""
+    kind, size = a.kind.unsqueeze(-1), a.size
     sign = torch.tensor(CORNERS, dtype=size.dtype, device=size.device)
     # Points 0, 1 and 2 of a capsule are its ends and its middle; point 0 of a ball its centre.
     up = torch.tensor([0.0, 1, -1, 0, 0, 0, 0, 0], dtype=size.dtype, device=size.device)
@@ -107,48 +190,57 @@ def rounded_points(solids: Solids) -> tuple[Tensor, Tensor, Tensor]:
     straight = torch.where(kind == BodyShape.CAPSULE, size[:, 1:2], 0.0)
     local = torch.where((kind == BodyShape.BOX).unsqueeze(-1), sign * size.unsqueeze(1), axis * straight.unsqueeze(-1))
     number = torch.where(kind == BodyShape.BOX, 8, torch.where(kind == BodyShape.CAPSULE, 3, 1))
-    which, point = torch.nonzero(torch.arange(8, device=size.device) < number).unbind(-1)
-    pose = solids.pose[which]
-    radius = torch.where(solids.kind == BodyShape.BOX, 0.0, size[:, 0])[which]
-    return pose[:, :3] + rotate(pose[:, 3:], local[which, point]), radius, which
-
-
-def _against(a: Solids, b: Solids, reach: float) -> Contacts:
-    """The points of a against the faces of b, in every scene; the normals lead from b to a."""
-    points, radius, which = rounded_points(a)
-    point, shape = all_pairs(torch.searchsorted(which, a.ptr), b.ptr)
-    keep = _each_once(a, which[point], shape) if a is b else torch.ones_like(point, dtype=torch.bool)
-    # Far pairs go before the exact distance is asked for.
-    apart = torch.linalg.vector_norm(a.pose[which[point], :3] - b.pose[shape, :3], dim=-1)
-    around = (torch.linalg.vector_norm(x.size, dim=-1) for x in (a, b))
-    keep &= apart < next(around)[which[point]] + next(around)[shape] + reach
-    point, shape = point[keep], shape[keep]
-    distance, normal = distance_to_shape(points[point], b.pose[shape], b.kind[shape], b.size[shape])
-    gap, mine = distance - radius[point], which[point]
-    where = points[point] - radius[point].unsqueeze(-1) * normal
+    owner, corner = torch.nonzero(torch.arange(8, device=size.device) < number).unbind(-1)
+    radius = torch.where(a.kind == BodyShape.BOX, 0.0, size[:, 0])[owner]
+    point, shape = all_pairs(torch.searchsorted(owner, a.ptr), b.ptr)
+    if a is b:
+        once = _each_once(a, owner[point], shape)
+        point, shape = point[once], shape[once]
+    mine = owner[point]
     flat = torch.nonzero((a.kind[mine] == BodyShape.BOX) & (b.kind[shape] == BodyShape.BOX)).flatten()
-    pair = mine[flat] * len(b.kind) + shape[flat]
-    gap[flat], normal[flat], where[flat] = _on_one_face(points[point[flat]], a, mine[flat], b, shape[flat], pair)
+    # Two solids are numbered through the scenes: the first solid's pairs begin where those of the solids before it end.
+    home = group_of_row(a.ptr)
+    start = pointer(counts(b.ptr)[home])
+    boxes = (start[:-1] - b.ptr[home])[mine[flat]] + shape[flat]
+    return Pairs(owner, local[owner, corner], radius, point, shape, flat, boxes, int(start[-1]))
+
+
+def _against(a: Solids, b: Solids, pairs: Pairs, reach: float, fixed: bool) -> Contacts:
+    """The points of a against the faces of b; the normals lead from b to a. Pairs that are too far apart to be within reach are
+    left out before the exact distance is asked for; if `fixed`, their gap is infinite."""
+    apart = torch.linalg.vector_norm(a.pose[pairs.owner[pairs.point], :3] - b.pose[pairs.shape, :3], dim=-1)
+    around_a, around_b = (torch.linalg.vector_norm(x.size, dim=-1) for x in (a, b))
+    close = apart < around_a[pairs.owner[pairs.point]] + around_b[pairs.shape] + reach
+    if not fixed:
+        pairs = pairs.rows(close)
+    point, shape, flat = pairs.point, pairs.shape, pairs.flat
+    points, mine = pairs.places(a), pairs.owner[point]
+    distance, normal = distance_to_shape(points[point], b.pose[shape], b.kind[shape], b.size[shape])
+    gap = distance - pairs.radius[point]
+    where = points[point] - pairs.radius[point].unsqueeze(-1) * normal
+    gap[flat], normal[flat], where[flat] = _on_one_face(
+        points[point[flat]], a, mine[flat], b, shape[flat], pairs.boxes, pairs.n_boxes
+    )
+    if fixed:
+        gap = torch.where(close, gap, torch.inf)
     found = Contacts(a.body[mine], b.body[shape], gap, normal, where, a.velocity[mine] + b.velocity[shape])
-    return found.rows(gap < reach)
+    return found if fixed else found.rows(gap < reach)
 
 
 def _on_one_face(
-    points: Tensor, a: Solids, mine: Tensor, b: Solids, shape: Tensor, pair: Tensor
+    points: Tensor, a: Solids, mine: Tensor, b: Solids, shape: Tensor, boxes: Tensor, n_boxes: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Corners (n, 3) of boxes against the one face of another box that keeps the two apart best: gap, normal and place.
 
     By the nearest face of each corner alone, a corner a little inside would be pushed out sideways. A corner that is not over the
     face slides in along its own box's face until it is, which gives the corners of the overlap of two faces that lie on each
-    other; where no face of its box looks at the other's, it is infinitely far. `pair` (n,) numbers the pairs of boxes.
+    other; where no face of its box looks at the other's, it is infinitely far. `boxes` (n,) numbers the pairs of boxes.
     """
     turn, size = b.pose[shape, 3:], b.size[shape]
     offset = rotate(conjugate(turn), points - b.pose[shape, :3])
     over = torch.stack([offset - size, -offset - size], -1).flatten(1)
-    _, group = torch.unique(pair, return_inverse=True)
-    number = int(group.max()) + 1 if len(group) else 0
-    lowest = over.new_full((number, 6), torch.inf).scatter_reduce(0, group.unsqueeze(1).expand_as(over), over, "amin")
-    face = lowest.argmax(-1)[group]
+    lowest = over.new_full((n_boxes, 6), torch.inf).scatter_reduce(0, boxes.unsqueeze(1).expand_as(over), over, "amin")
+    face = lowest.argmax(-1)[boxes]
     axis, sign = face // 2, (1.0 - 2.0 * (face % 2)).to(points.dtype).unsqueeze(-1)
     unit = torch.eye(3, dtype=points.dtype, device=points.device)[axis]
     slide = (offset.clamp(-size, size) - offset) * (1 - unit)
@@ -188,17 +280,23 @@ def _turned_round(found: Contacts) -> Contacts:
     return dataclasses.replace(found, body=found.partner, partner=found.body, normal=-found.normal)
 
 
-def _with_sides(scene: Scene, shapes: Solids, script: Script, reach: float) -> Contacts:
-    """The points of all shapes against the solid sides of their box."""
-    points, radius, which = rounded_points(shapes)
-    owner = group_of_row(shapes.ptr)[which]
-    corners = (scene.bounds + script.box_offset[0].unsqueeze(1))[owner]
-    distance = torch.stack([points - corners[:, 0], corners[:, 1] - points], -1) - radius[:, None, None]
-    near = (distance < reach) & scene.solid[owner]
-    point, axis, upper = torch.nonzero(near).unbind(-1)
+def _with_sides(scene: Scene, shapes: Solids, pairs: Pairs, script: Script, reach: float, fixed: bool) -> Contacts:
+    """The points of all shapes against the solid sides of their box; if `fixed`, infinitely far from all others."""
+    points = pairs.places(shapes)
+    home = scene.body_scene[shapes.body[pairs.owner]]
+    corners = (scene.bounds + script.box_offset[0].unsqueeze(1))[home]
+    distance = torch.stack([points - corners[:, 0], corners[:, 1] - points], -1) - pairs.radius[:, None, None]
+    near = (distance < reach) & scene.solid[home]
+    if fixed:
+        row = torch.arange(near.numel(), device=near.device)
+        point, axis, upper = row // 6, row // 2 % 3, row % 2
+        gap = torch.where(near, distance, torch.inf).flatten()
+    else:
+        point, axis, upper = torch.nonzero(near).unbind(-1)
+        gap = distance[near]
     eye = torch.eye(3, dtype=points.dtype, device=points.device)
     normal = eye[axis] * (1 - 2 * upper).unsqueeze(-1)
-    velocity = ((script.box_offset[1] - script.box_offset[0]) / scene.frame_interval)[owner[point]]
-    body = shapes.body[which[point]]
-    where = points[point] - radius[point].unsqueeze(-1) * normal
-    return Contacts(body, torch.full_like(body, FIXED), distance[near], normal, where, velocity)
+    velocity = ((script.box_offset[1] - script.box_offset[0]) / scene.frame_interval)[home[point]]
+    body = shapes.body[pairs.owner[point]]
+    where = points[point] - pairs.radius[point].unsqueeze(-1) * normal
+    return Contacts(body, torch.full_like(body, FIXED), gap, normal, where, velocity)

@@ -33,6 +33,10 @@ class History:
     room: Room | None = field(default=None, kw_only=True)
     """Where graphs are to have fixed shapes: what they may hold."""
 
+    def moving(self) -> tuple[Tensor, ...]:
+        """What a step changes."""
+        return (self.position,)
+
     def accelerated(self, acceleration: Tensor, script: Script) -> History:
         """One frame later: x(t+1) = x(t) + (x(t) - x(t-1)) + a, driven nodes by the script; a (N, D) [m per frame²]."""
         now = self.position[-1] + displacements(self.scene, self.position[-2:])[0] + acceleration

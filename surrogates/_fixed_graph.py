@@ -31,7 +31,7 @@ class Room:
     """How much a graph may hold."""
 
     edges: int
-    """Directed edges."""
+    """Directed edges; of rigid bodies, contacts."""
     run: int
     """Nodes in three cells that follow one another."""
     used: Tensor
@@ -100,11 +100,18 @@ def fixed_graph(
     found = near.flatten(1).sum(-1)
     receiver_ptr = torch.cat([found.new_zeros(1), found.cumsum(0)])
     room.used.copy_(torch.maximum(room.used, torch.stack([receiver_ptr[-1], length.max()])))
-    # The k-th edge is where the running count reaches k: a search an edge, and no two write to one place.
-    count = near.flatten().cumsum(0)
-    slot = torch.searchsorted(count, torch.arange(1, room.edges + 1, device=key.device)).clamp(max=len(count) - 1)
+    slot = first_rows(near.flatten(), room.edges)
     receiver = torch.div(slot, sender[0].numel(), rounding_mode="floor")
     return Near(order, torch.stack([sender.flatten()[slot], receiver]), receiver_ptr.clamp(max=room.edges))
+
+
+def first_rows(chosen: Tensor, number: int) -> Tensor:
+    """The first `number` rows (number,) for which a mask holds, in order; filled up with any row where there are fewer.
+
+    The k-th is where the running count reaches k: a search a row, and no two write to one place.
+    """
+    count = chosen.cumsum(0)
+    return torch.searchsorted(count, torch.arange(1, number + 1, device=chosen.device)).clamp(max=len(chosen) - 1)
 
 
 def _runs(key: Tensor, widths: list[Tensor]) -> tuple[Tensor, Tensor]:

@@ -89,11 +89,13 @@ class Meeting:
 
 
 def meet(state: Bodies, contacts: Contacts, margin: float) -> Meeting:
-    """The mechanics of those contacts whose gap would be less than `margin` [m] one frame ahead in free flight."""
+    """The mechanics of those contacts whose gap would be less than `margin` [m] one frame ahead in free flight; in a room the
+    rows of the others are emptied."""
     dt = state.scene.frame_interval
     fallen = state.flown().twist
     ends, rate, _ = _relative(state, contacts, fallen)
-    contacts = contacts.rows(contacts.gap + rate * dt < margin)
+    close = contacts.gap + rate * dt < margin
+    contacts = contacts.rows(close) if state.room is None else contacts.only(close)
     ends, rate, slip = _relative(state, contacts, fallen)
     speed = torch.linalg.vector_norm(slip, dim=-1)
     along = slip / speed.unsqueeze(-1).clamp(min=torch.finfo(slip.dtype).tiny)
@@ -113,7 +115,7 @@ def sum_of(parts: Iterable[Tensor]) -> Tensor:
 def _relative(state: Bodies, contacts: Contacts, twist: Tensor) -> tuple[tuple[End, End], Tensor, Tensor]:
     """Both ends of contacts, the rate at which the gaps open [m/s] (C,) and the slip (C, 3) for twists (P, 6)."""
     turn = rotation_matrix(state.pose[:, 3:])
-    agility = turn @ torch.linalg.inv_ex(state.inertia)[0] @ turn.transpose(-1, -2)
+    agility = turn @ state.inverse_inertia @ turn.transpose(-1, -2)
 
     def end(body: Tensor) -> End:
         there = (body >= 0).to(contacts.gap.dtype).unsqueeze(-1)

@@ -19,17 +19,14 @@ from __future__ import annotations
 import dataclasses
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..contracts import Frame, MisuseError, Scene, Script, Trajectory
 from . import _processes
-from ._base import Learner
-from ._captured_rollout import Calls, rollout
+from ._captured_rollout import InCalls
 from ._features import History, accelerations, averaged, free_moments, noisy_window
-from ._fixed_graph import Near
 from ._message_passing import SINGLE
 
 
@@ -54,29 +51,10 @@ class OneStepSettings:
     """Of the products of the network, in training and afterwards: float32 or bfloat16."""
 
 
-class OneStep(Learner[History]):
+class OneStep(InCalls[History]):
     """A model that goes by positions alone and predicts the acceleration of every node."""
 
     common: OneStepSettings
-    fixed = False
-    """Whether `near` can give graphs of fixed shape, so that a rollout can be one CUDA graph a call."""
-    captured: bool | None = None
-    """Whether to take rollouts in calls of fixed shape where that can be; None: on a GPU."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.calls = Calls()
-
-    @torch.no_grad()
-    def rollout(self, past: Trajectory, n_frames: int) -> Trajectory:
-        """See `Model.rollout`."""
-        wanted = past.position.is_cuda if self.captured is None else self.captured
-        if wanted and self.fixed and not past.scene.periodic:
-            self.check_request(past, n_frames)
-            film = rollout(self, self.calls, past, n_frames)
-            if film is not None:
-                return film
-        return super().rollout(past, n_frames)
 
     @abstractmethod
     def scale(self, scene: Scene) -> tuple[Tensor, Tensor]:
@@ -92,10 +70,6 @@ class OneStep(Learner[History]):
 
         Of a bundle of m frames the script has two (`seen`), the second one frame of the mean motion.
         """
-
-    def near(self, state: History) -> Near:
-        """The graph of a state, in its room if it has one; of models whose graphs can have fixed shapes."""
-        raise NotImplementedError
 
     def start(self, scene: Scene, position: Tensor) -> History:
         """The state at the last of K+1 frames (K+1, N, D); what is known of a scene for good belongs into it."""
@@ -118,16 +92,18 @@ class OneStep(Learner[History]):
         """Of the next m frames [m per frame²], (m, N, D)."""
         return self.foreseen(state, self.seen(script))
 
-    def bundle_ahead(self, state: History, seen: Script, ahead: Script) -> tuple[History, Tensor, Tensor]:
-        """The state m frames on, and positions and velocities of these frames, (m, N, D) each.
+    @property
+    def per_call(self) -> int:
+        """Frames of a bundle."""
+        return self.common.bundle
 
-        `seen` is what the network is shown of the script; `ahead` are its next m frames behind the state's own.
-        """
+    def bundle_ahead(self, state: History, seen: Script, ahead: Script) -> tuple[History, list[Frame]]:
+        """The state m frames on, and these frames."""
         frames = []
         for j, acceleration in enumerate(self.foreseen(state, seen)):
             state = state.accelerated(acceleration, ahead.starting_at(j))
             frames.append(self.decode(state))
-        return state, torch.stack([f.position for f in frames]), torch.stack([f.velocity for f in frames])
+        return state, frames
 
     def seen(self, script: Script) -> Script:
         """The two frames of a script that the network is shown."""

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from ..contracts import Frame, MisuseError, Scene, Script, Trajectory
-from ..contracts._ragged import group_of_row
 from ..contracts.bodies import mass_properties
 from ..contracts.rotation import carried, exponential, fitted_pose, local_points, multiply, rotate
+from ._contacts import Known
 from ._features import History
+from ._fixed_graph import Room
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,16 @@ class Bodies:
     """Of the bodies [kg], (P,)."""
     inertia: Tensor
     """About the centres, in the bodies' axes [kg m²], (P, 3, 3)."""
+    inverse_inertia: Tensor
+    """Of these [1/(kg m²)], (P, 3, 3)."""
+    known: Known | None = None
+    """Pairs of the scene's solids that may touch, where they were looked up once for all frames."""
+    room: Room | None = None
+    """Where contacts are to have fixed shapes: how many there may be."""
+
+    def moving(self) -> tuple[Tensor, ...]:
+        """What a step changes."""
+        return self.pose, self.twist
 
     def nodes(self) -> tuple[Tensor, Tensor]:
         """Positions [m] and velocities [m/s] of the nodes, (N, 3) each."""
@@ -43,7 +54,7 @@ class Bodies:
     def flown(self) -> Bodies:
         """One frame later in free flight: constant gravity, and the same turn about the centre (exact for balls and cubes)."""
         dt = self.scene.frame_interval
-        fall = self.scene.gravity[group_of_row(self.scene.body_ptr)] * dt
+        fall = self.scene.gravity[self.scene.body_scene] * dt
         velocity, spin = self.twist[:, :3], self.twist[:, 3:]
         centre = self.pose[:, :3] + dt * (velocity + fall / 2)
         turn = multiply(exponential(spin * dt), self.pose[:, 3:])
@@ -101,7 +112,9 @@ def bodies_of(film: Trajectory, frame: int = -1) -> Bodies:
         )
     local = local_points(film.position[frame], pose[frame], scene.body_id)
     mass, inertia = mass_properties(scene)
-    return Bodies(scene, local, pose[frame], twist[frame], mass.to(pose.dtype), inertia.to(pose.dtype))
+    inertia = inertia.to(pose.dtype)
+    inverse = torch.linalg.inv_ex(inertia)[0]
+    return Bodies(scene, local, pose[frame], twist[frame], mass.to(pose.dtype), inertia, inverse)
 
 
 def fitted_twist(velocity: Tensor, arm: Tensor, mass: Tensor, body_id: Tensor) -> Tensor:

@@ -28,12 +28,12 @@ import torch
 from torch import Tensor
 
 from ..contracts import Frame, MisuseError, ModelCard, Script, Trajectory
-from ..contracts._ragged import group_of_row
 from . import _processes
 from ._base import Run, Setting, Variant, configured, in_width, require_dim
-from ._contacts import find_contacts
+from ._captured_rollout import InCalls
+from ._contacts import Contacts, body_solids, find_contacts, known_pairs, obstacle_solids
 from ._meeting import Meeting, meet
-from ._message_passing import EncodeProcessDecode
+from ._message_passing import Arriving, EncodeProcessDecode
 from ._one_step import pseudo_huber
 from ._rigid_motion import Bodies, bodies_of
 from ._specialist import Specialist, SpecialistSettings, learn
@@ -75,9 +75,10 @@ def preset(size: str) -> Settings:
     return Settings(width, steps, sweeps=sweeps)
 
 
-class RigidGNN(Specialist[Bodies]):
+class RigidGNN(InCalls[Bodies], Specialist[Bodies]):
     """The physics of a rigid_gnn: features and rigid motion around a network that knows neither."""
 
+    fixed = True
     shift_std: Tensor
 
     def __init__(self, card: ModelCard, domain: str, settings: Settings) -> None:
@@ -93,7 +94,7 @@ class RigidGNN(Specialist[Bodies]):
     def own_features(self, state: Bodies, meeting: Meeting) -> Tensor:
         """What contacts (C) and then bodies (P) know by themselves, (C + P, F)."""
         scene, contact = state.scene, self.contact_features(state, meeting)
-        home = group_of_row(scene.body_ptr)
+        home = scene.body_scene
         step = scene.frame_interval / self.displacement_std.float()
         mass = state.mass.log()
         usual = _mean_by_group(mass, home, scene.n_scenes)
@@ -102,16 +103,15 @@ class RigidGNN(Specialist[Bodies]):
             (mass - usual[home]).unsqueeze(-1),
             _count(meeting, len(home)).sqrt().unsqueeze(-1),
         ]
-        kind = torch.eye(2, device=mass.device).repeat_interleave(
-            torch.tensor([len(contact), len(home)], device=mass.device), dim=0
-        )
+        flag = torch.eye(2, device=mass.device)
+        kind = torch.cat([flag[:1].expand(len(contact), 2), flag[1:].expand(len(home), 2)])
         material = self.material(scene)[torch.cat([home[meeting.contacts.body], home])]
         return torch.cat([kind, material, _apart(contact, torch.cat(body, -1))], dim=-1)
 
     def contact_features(self, state: Bodies, meeting: Meeting) -> Tensor:
         """What a contact knows by itself, (C, N_CONTACT + 9)."""
         contacts, scene = meeting.contacts, state.scene
-        home = group_of_row(scene.body_ptr)[contacts.body]
+        home = scene.body_scene[contacts.body]
         step, reach = scene.frame_interval / self.displacement_std.float(), self.set.reach
         hits = (meeting.ahead < 0).to(contacts.gap.dtype)
         approach = hits * (meeting.rate * step).clamp(max=0)
@@ -134,12 +134,17 @@ class RigidGNN(Specialist[Bodies]):
             [torch.stack(columns, -1), meeting.ways.flatten(1), meeting.ends[0].arm / self.set.spacing], -1
         )
 
-    def edges(self, meeting: Meeting) -> tuple[Tensor, Tensor]:
-        """Edges between contacts (C) and bodies (numbered after them), (2, E), and what is known along them."""
+    def edges(self, meeting: Meeting, every: bool = False) -> tuple[Tensor, Tensor]:
+        """Edges between contacts (C) and bodies (numbered after them), (2, E), and what is known along them.
+
+        A contact with what is fixed has none on that side; if `every` one that leads to any body, so that shapes do not change.
+        """
         n_contacts = len(meeting.contacts.gap)
         index, along = [], []
         for side, end in enumerate(meeting.ends):
-            row = torch.nonzero(end.there[:, 0]).flatten()
+            row = (
+                torch.arange(n_contacts, device=end.body.device) if every else torch.nonzero(end.there[:, 0]).flatten()
+            )
             arm, normal = end.arm[row] / self.set.spacing, (1 - 2 * side) * meeting.contacts.normal[row]
             pair = torch.stack([row, n_contacts + end.body[row]])
             for way, ends in enumerate((pair, pair.flip(0))):
@@ -163,25 +168,37 @@ class RigidGNN(Specialist[Bodies]):
 
     def predict(self, state: Bodies, script: Script) -> tuple[Tensor, Tensor]:
         """What contacts add to free flight: shift and turn (P, 6) [m, rad], change of twist (P, 6) [m and rad per frame]."""
-        contacts = find_contacts(state.scene, state.pose, script, self.set.reach)
-        meeting = meet(state, contacts, self.set.margin * self.set.reach)
-        own, (index, along) = self.own_features(state, meeting), self.edges(meeting)
+        meeting = meet(state, self.near(state, script), self.set.margin * self.set.reach)
+        fixed = state.room is not None
+        own, (index, along) = self.own_features(state, meeting), self.edges(meeting, fixed)
         n_contacts, n_bodies = len(meeting.ahead), len(state.pose)
+        arriving = _at_ends(meeting, index, n_contacts + n_bodies) if fixed else None
         told = own.new_zeros((n_contacts, 4))
         shift = kick = own.new_zeros((n_bodies, 6))
         for _ in range(self.set.sweeps):
             seen = torch.cat([own, self.now(state, meeting, shift, kick, told)], -1)
-            told = told + self.network(seen, along, index)[:n_contacts]
+            told = told + self.network(seen, along, index, arriving)[:n_contacts]
             shift = meeting.answered(told[:, :2] * self.shift_std.float(), n_bodies)
             kick = meeting.answered(told[:, 2:] * self.acceleration_std.float(), n_bodies)
         return shift, kick
+
+    def near(self, state: Bodies, script: Script) -> Contacts:
+        """What touches or soon may."""
+        return find_contacts(state.scene, state.pose, script, self.set.reach, state.known, state.room)
 
     # How it moves
 
     def encode(self, past: Trajectory) -> Bodies:
         """The last pose and twist of every body."""
         require_dim(self.card.name, 3, past.scene.dim)
-        return bodies_of(past)
+        state, scene = bodies_of(past), past.scene
+        known = known_pairs(body_solids(scene, state.pose), obstacle_solids(scene, scene.script))
+        return dataclasses.replace(state, known=known)
+
+    def bundle_ahead(self, state: Bodies, seen: Script, ahead: Script) -> tuple[Bodies, list[Frame]]:
+        """The state one frame on, and that frame."""
+        later = self.advance(state, ahead)
+        return later, [self.decode(later)]
 
     def advance(self, state: Bodies, script: Script) -> Bodies:
         """Free flight, and what contact adds, as a rigid motion."""
@@ -240,6 +257,12 @@ def _apart(contact: Tensor, body: Tensor) -> Tensor:
     """Features of contacts (C, F) and of bodies (P, G) in columns of their own, (C + P, F + G)."""
     pad = torch.nn.functional.pad
     return torch.cat([pad(contact, (0, body.shape[1])), pad(body, (contact.shape[1], 0))])
+
+
+def _at_ends(meeting: Meeting, index: Tensor, n_nodes: int) -> Arriving:
+    """Sums of edges at contacts and bodies without those that lead to what is fixed."""
+    there = torch.cat([end.there for end in meeting.ends for _ in range(2)])
+    return lambda e: e.new_zeros((n_nodes, e.shape[1])).index_add(0, index[1], e * there)
 
 
 def _mean_by_group(values: Tensor, group: Tensor, n: int) -> Tensor:

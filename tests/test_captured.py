@@ -20,7 +20,7 @@ from hedgefox.surrogates._specialist import Accelerated
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from . import particles, sheets
+from . import particles, sheets, solids
 
 
 def network(film: Trajectory, name: str = "particle_gnn", **settings: Any) -> Accelerated:
@@ -125,6 +125,19 @@ def test_sheets_that_touch_themselves_move_alike(scenes: int) -> None:
     torch.testing.assert_close(got.position, plain.position, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("scenes", [1, 3])
+def test_bodies_that_touch_move_alike(scenes: int) -> None:
+    film = solids.film(scenes, 6, seed=4, extra_script=12)
+    model = network(film, "rigid_gnn")
+    plain = model.rollout(film, 12)
+    model.captured = True
+    got = model.rollout(film, 12)
+    assert max(call.state.room.needed()[0] for call in model.calls.ready.values() if call.state.room) > 0, "contacts"
+    for name in ("position", "velocity", "pose", "twist"):
+        a, b = getattr(got, name), getattr(plain, name)
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-5 * float(b.abs().max()), msg=name)
+
+
 def test_products_in_bfloat16_are_near_those_in_float32_and_nothing_else_changes() -> None:
     film = particles.film(2, 9, seed=2, extra_script=6)
     single, half = (network(film, name) for name in ("particle_gnn", "particle_gnn-bfloat16"))
@@ -203,9 +216,9 @@ def trouble(function: Callable[..., Any], examples: Sequence[Tensor]) -> list[st
     return found + [name for name, shape in shapes if not all(type(size) is int for size in shape)]
 
 
-@pytest.mark.parametrize("name", ["particle_gnn", "particle_gnn-bundle_2", "mesh_gnn"])
+@pytest.mark.parametrize("name", ["particle_gnn", "particle_gnn-bundle_2", "mesh_gnn", "rigid_gnn"])
 def test_a_step_asks_the_device_nothing_and_makes_no_tensor_from_the_host(name: str) -> None:
-    film = (sheets if name == "mesh_gnn" else particles).film(2, 9, seed=2, extra_script=6)
+    film = {"mesh_gnn": sheets, "rigid_gnn": solids}.get(name, particles).film(2, 9, seed=2, extra_script=6)
     model = network(film, name)
     model.captured = True
     model.rollout(film, 4)

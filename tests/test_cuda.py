@@ -96,7 +96,7 @@ def test_rollouts(device: str, name: str) -> None:
     close(got.position, right.position, SHARE[device] * moved)
 
 
-@pytest.mark.parametrize("name", ["particle_gnn", "particle_gnn-bundle_4", "particle_gnn-bfloat16", "mesh_gnn"])
+@pytest.mark.parametrize("name", ["particle_gnn", "particle_gnn-bundle_4", "particle_gnn-bfloat16", "mesh_gnn", "rigid_gnn"])
 @pytest.mark.parametrize("device", DEVICES)
 def test_calls_of_fixed_shape(device: str, name: str) -> None:
     """On CUDA one graph a call: against kernel by kernel there, twice from one start, and from another start of its shape."""
@@ -112,7 +112,7 @@ def test_calls_of_fixed_shape(device: str, name: str) -> None:
         moved = float((right.position - past.position[-1]).abs().max()) + float(right.scene.diagonal.max())
         close(got.position, right.position, max(SHARE[device], 1e-6) * moved)
         again = model.rollout(past, 6).position
-        # Sums at receivers run in order; those at the vertices of a mesh are added up by atomics on CUDA.
+        # Sums at receivers run in order; those at the vertices of a mesh and at bodies are added up by atomics on CUDA.
         close(again, got.position, 0.0 if file == "particle_gnn" else SHARE[device] * moved)
     assert model.calls.ready
     assert all((call.captured.graph is not None) == (device == "cuda") for call in model.calls.ready.values())

@@ -110,7 +110,8 @@ def test_calls_of_fixed_shape(device: str, name: str) -> None:
         model.captured = True
         got = model.rollout(past, 6)
         moved = float((right.position - past.position[-1]).abs().max()) + float(right.scene.diagonal.max())
-        close(got.position, right.position, max(SHARE[device], 1e-6) * moved)
+        # Room beside the edges changes how products are cut up, and in bfloat16 each cut rounds to three digits.
+        close(got.position, right.position, max(SHARE[device], 1e-3 if "bfloat16" in name else 1e-6) * moved)
         again = model.rollout(past, 6).position
         # Sums at receivers run in order; those at the vertices of a mesh and at bodies are added up by atomics on CUDA.
         close(again, got.position, 0.0 if file == "particle_gnn" else SHARE[device] * moved)

@@ -3,8 +3,6 @@
 `kill`  kill -9 a generate at random moments, over and over, until KILLS have landed; print what came of it each time the
         data were complete, and of one that was left alone.
 `full`  let the disk be full (no file may grow past a limit), then resume with the limit lifted.
-
-Each attempt is a fork of this process, which has imported everything: a kill costs milliseconds, not an import of torch.
 """
 
 from __future__ import annotations
@@ -13,9 +11,7 @@ import dataclasses
 import hashlib
 import json
 import os
-import random
 import resource
-import shutil
 import signal
 import sys
 import time
@@ -27,6 +23,7 @@ from hedgefox import datasets
 from hedgefox.contracts import HedgefoxError, Recipe, Track, Trajectory
 from hedgefox.contracts.track import smoke
 from hedgefox.datasets import _plan
+from hedgefox.tests.attacked import attacked
 from hedgefox.tests.ballistic import Ballistic
 
 TRACK: Track = dataclasses.replace(smoke(), trajectories={"train": 18, "valid": 2, "long": 1})
@@ -68,39 +65,9 @@ class Deadly(Ballistic):
         os._exit(9)
 
 
-def fork(out: Path) -> int:
-    pid = os.fork()
-    if pid == 0:
-        try:
-            datasets.generate(Slow(), TRACK, out)
-            os._exit(0)
-        finally:
-            os._exit(1)
-    return pid
-
-
 def kill(out: Path, kills: int, seed: int) -> dict[str, object]:
-    rng, landed = random.Random(seed), 0
-    complete: list[dict[str, object]] = []
-    start = time.perf_counter()
-    os.waitpid(fork(out), 0)
-    whole = time.perf_counter() - start
-    untouched, problems = digest(out), [str(p) for p in datasets.verify(out / "ballistic")]
-    shutil.rmtree(out)
-    while landed < kills or not complete:
-        pid = fork(out)
-        if landed < kills:
-            time.sleep(rng.uniform(0, 0.6 * whole))
-            os.kill(pid, signal.SIGKILL)
-        status = os.waitpid(pid, 0)[1]
-        landed += os.WIFSIGNALED(status)
-        if os.WIFEXITED(status) and os.WEXITSTATUS(status):
-            raise SystemExit("a resumed generate failed")
-        if not os.WIFSIGNALED(status):
-            complete.append(digest(out))
-            if landed < kills:
-                shutil.rmtree(out)
-    return {"kills": landed, "complete": complete, "untouched": untouched, "problems": problems}
+    found = attacked(lambda: datasets.generate(Slow(), TRACK, out), digest, out, kills, seed, patience=0.6)
+    return {**found, "problems": [str(p) for p in datasets.verify(out / "ballistic")]}
 
 
 def digest(out: Path) -> dict[str, object]:

@@ -12,12 +12,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
-import random
-import shutil
-import signal
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +24,7 @@ from hedgefox.jepa import jepa
 from hedgefox.surrogates import _processes, _specialist, _store, _training, gns
 from hedgefox.surrogates._base import Data, Run
 from hedgefox.tests import particles, sheets, solids
+from hedgefox.tests.attacked import attacked
 
 FILMS = {"particle_gnn": particles.film, "mesh_gnn": sheets.film, "rigid_gnn": solids.film}
 OFTEN: dict[str, Any] = {
@@ -84,17 +80,6 @@ def last_weights(model: str, out: Path, steps: int, **more: Any) -> Any:
         return _store.learn(run_of(model, out, steps, **more))
 
 
-def fork(run: Run) -> int:
-    pid = os.fork()
-    if pid == 0:
-        try:
-            _store.learn(run)
-            os._exit(0)
-        finally:
-            os._exit(1)
-    return pid
-
-
 def digest(out: Path) -> dict[str, object]:
     """What must be the same: the weights, and the log and the card but for times."""
     described = json.loads((out / "model.json").read_text())
@@ -108,27 +93,8 @@ def digest(out: Path) -> dict[str, object]:
 
 
 def kill(model: str, out: Path, kills: int, seed: int) -> dict[str, object]:
-    rng, landed, run = random.Random(seed), 0, run_of(model, out, steps=16)
-    complete: list[dict[str, object]] = []
-    start = time.perf_counter()
-    os.waitpid(fork(run), 0)
-    whole = time.perf_counter() - start
-    untouched = digest(out)
-    shutil.rmtree(out)
-    while landed < kills or not complete:
-        pid = fork(run)
-        if landed < kills:
-            time.sleep(rng.uniform(0, 0.5 * whole))
-            os.kill(pid, signal.SIGKILL)
-        status = os.waitpid(pid, 0)[1]
-        landed += os.WIFSIGNALED(status)
-        if os.WIFEXITED(status) and os.WEXITSTATUS(status):
-            raise SystemExit("a resumed training failed")
-        if not os.WIFSIGNALED(status):
-            complete.append(digest(out))
-            if landed < kills:
-                shutil.rmtree(out)
-    return {"kills": landed, "complete": complete, "untouched": untouched, "seconds": whole}
+    run = run_of(model, out, steps=16)
+    return attacked(lambda: _store.learn(run), digest, out, kills, seed, patience=0.5)
 
 
 def many(model: str, out: Path) -> None:

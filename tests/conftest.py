@@ -59,6 +59,22 @@ def folder(original: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(original, tmp_path / "ballistic"))
 
 
+@pytest.fixture(scope="session")
+def lid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small set in LagrangeBench's layout."""
+    from . import foreign
+
+    return foreign.lid_driven(tmp_path_factory.mktemp("foreign") / "2D_LDC_25_4kevery100")
+
+
+@pytest.fixture(scope="session")
+def drop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small set in the layout of DeepMind's GNS."""
+    from . import foreign
+
+    return foreign.water_drop(tmp_path_factory.mktemp("foreign") / "WaterDrop")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Tests of the GPU skip by name where there is none."""
     if item.get_closest_marker("gpu") is not None and not torch.cuda.is_available():

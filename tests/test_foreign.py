@@ -41,16 +41,6 @@ def another_process() -> None:
     """Asked for by a test whose files another process is to look over, as it does for users."""
 
 
-@pytest.fixture(scope="session")
-def lid(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write.lid_driven(tmp_path_factory.mktemp("foreign") / "2D_LDC_25_4kevery100")
-
-
-@pytest.fixture(scope="session")
-def drop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write.water_drop(tmp_path_factory.mktemp("foreign") / "WaterDrop")
-
-
 # -- checksums and records ---------------------------------------------------------------------------------------------
 
 

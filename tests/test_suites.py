@@ -28,16 +28,6 @@ def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_hdf5, "require_harmless", lambda path, foreign: None)
 
 
-@pytest.fixture(scope="module")
-def lid(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write.lid_driven(tmp_path_factory.mktemp("suites") / "2D_LDC_25_4kevery100")
-
-
-@pytest.fixture(scope="module")
-def drop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write.water_drop(tmp_path_factory.mktemp("suites") / "WaterDrop")
-
-
 class Replay(Model):
     """Knows the films by heart: answers what follows the past that it is shown, moved by `off` along the first axis."""
 
@@ -231,6 +221,27 @@ def test_a_named_model_is_trained_on_the_set_and_scored(lid: Path, tmp_path: Pat
     # Nothing that makes hedgefox's own boards sees it.
     with pytest.raises(MisuseError, match=r"no record\.json"):
         record.find(tmp_path)
+
+
+@pytest.mark.parametrize("model", ["linear", "particle_gnn", "gns"])
+def test_a_few_particles_far_apart_in_a_periodic_box_are_learned(model: str, tmp_path: Path) -> None:
+    """As in the suite's own 3D_LJ_3_1214every1: neighbours by their usual distance would reach more than half around the box."""
+    start, way = np.array([[0.5, 0.5, 0.5], [2.5, 2.5, 2.5], [4.5, 4.5, 4.0]]), np.array([0.02, -0.01, 0.03])
+    film = np.mod(start + np.arange(60)[:, None, None] * way * [[1], [2], [-1]], 5.0).astype(np.float32)
+    kind = np.zeros(3, dtype=np.int64)
+    facts = {
+        "dim": 3,
+        "dx": 1.4,
+        "bounds": [[0.0, 5.0]] * 3,
+        "num_particles_max": 3,
+        "default_connectivity_radius": 3.0,
+    }
+    films = {split: [(film, kind)] for split in ("train", "valid", "test")}
+    folder = write.lagrangebench(tmp_path / "3D_LJ_3", films, {**facts, "case": "LJ"})
+    found = score(
+        [model], folder, tmp_path / "out", track=dataclasses.replace(track("smoke"), training_steps=5), stride=19
+    )
+    assert np.isfinite(found["rows"][0]["metrics"]["lagrangebench/mse_20@0.2.0"])
 
 
 def test_the_command_line_scores_a_foreign_set(lid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

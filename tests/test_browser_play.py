@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import torch
 from hedgefox.bench.play import page
 from hedgefox.bench.play.film import Shown, player_data
+from hedgefox.bench.show.player import Player
 from hedgefox.contracts import Trajectory
 
 from . import particles, sheets, solids
@@ -145,3 +147,22 @@ def test_a_phone_needs_no_scrolling_sideways(browser: Any, scheme: str, tmp_path
     ground = opened.page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
     assert opened.said == []
+
+
+@pytest.mark.parametrize(("ground", "scheme", "name"), [("#111", "light", "dark"), ("#fff", "dark", "light")])
+def test_a_player_in_a_notebook_is_dark_where_the_notebook_is(
+    browser: Any, tmp_path: Path, ground: str, scheme: str, name: str
+) -> None:
+    """Whatever the system prefers; a page that was exported dark is dark everywhere."""
+    made = Player(player_data("cloth", [Shown("truth", "truth", sheets.film(1, FRAMES))]))
+    path = tmp_path / "notebook.html"
+    path.write_text(f'<!doctype html><body style="background:{ground}"><div>{made._repr_html_()}</div></body>')
+    shown = browser.new_context(color_scheme=scheme).new_page()
+    shown.goto(path.as_uri())
+    inside = "document.querySelector('iframe').contentDocument"
+    shown.wait_for_function(f"{inside}.documentElement.dataset.theme === '{name}'")
+    found = shown.evaluate(f"""(d => [getComputedStyle(d.body).backgroundColor, getComputedStyle(document.body).backgroundColor,
+        getComputedStyle(d.querySelector('.hedgefox-player')).color])({inside})""")
+    assert found[0] == found[1]
+    bright = sum(int(c) for c in re.findall(r"\d+", found[2])[:3]) > 3 * 127
+    assert bright == (name == "dark")

@@ -29,7 +29,7 @@ RECORDED = Path(__file__).parent.parent / "results" / "2026-11-22-quick-cpu"
 WITH_FILMS = RECORDED.with_name("2026-11-23-quick-cpu")
 EVIL = "<script>alert(1)</script>"
 NEVER = ("<script>alert", "<img src=x", "nan,", "Infinity")
-VOID = ("meta", "link", "input", "br")
+VOID = ("meta", "link", "input", "br", "wbr")
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +169,13 @@ def test_every_text_of_a_record_is_shown_as_text(held: dict[str, Any], finished:
 
 def test_text_for_plotly_has_no_tag_entity_or_template() -> None:
     assert look.label("<b>a</b> &amp; %{x} 50%") == "&lt;b&gt;a&lt;/b&gt; &amp;amp; &#37;&#123;x} 50&#37;"
+
+
+@pytest.mark.parametrize("name", ["jepa-supervised_specialist", EVIL, "m" * 40, "--_", ""])
+def test_long_names_break_after_words_and_lose_nothing(name: str) -> None:
+    pieces = look.pieces(name)
+    assert "".join(pieces) == name
+    assert all(len(p) <= look.WORD + 1 for p in pieces)
 
 
 def test_embedded_json_cannot_end_its_script() -> None:
@@ -414,7 +421,7 @@ def test_collapse_monitors_show_their_floors(recorded: tuple[Any, Any]) -> None:
     assert len(made) == 4
     deviation = made["deviation of latents"]
     assert {t["meta"]["who"] for t in deviation.data} == {"cloth", "fluid", "rigid"}
-    assert deviation.layout["shapes"][0]["y0"] == 0.1
+    assert deviation.layout["shapes"][0]["x0"] == 0.1
 
 
 def test_break_even_lines_begin_with_the_costs(recorded: tuple[Any, Any]) -> None:

@@ -18,7 +18,8 @@ from .. import record
 PAGE_STYLE = """\
 :root { color-scheme: light dark; }
 body { margin: 1rem; background: #ffffff; color: #1c2126; font: 15px/1.4 system-ui, sans-serif; }
-@media (prefers-color-scheme: dark) { body { background: #1b1f24; color: #e8ebee; } }
+@media (prefers-color-scheme: dark) { :root:not([data-theme="light"]) body { background: #1b1f24; color: #e8ebee; } }
+:root[data-theme="dark"] body { background: #1b1f24; color: #e8ebee; }
 """
 
 TEMPLATE = """\

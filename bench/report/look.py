@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -25,6 +26,8 @@ SYMBOLS = {
 LEARNED = ("specialist", "generalist", "hybrid")
 DASHES = ("solid", "dash", "dot", "dashdot")
 DIGITS = 4
+WORD = 14
+"""Letters that stay together in a narrow column."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,11 @@ def _learned(place: int, kind: str) -> Look:
 def label(text: str) -> str:
     """Text for plotly, which reads tags, entities and %{…} in names: all of them stay text."""
     return escape(text, quote=False).replace("%", "&#37;").replace("{", "&#123;")
+
+
+def pieces(name: str) -> list[str]:
+    """Where a long name may break over lines: after a dash or an underscore, and within what is longer than any word."""
+    return re.findall(rf"[^-_]{{{WORD}}}|[^-_]*[-_]|[^-_]+", name)
 
 
 def trace(model: str, look: Look, x: Sequence[Any], y: Sequence[Any], **more: Any) -> dict[str, Any]:

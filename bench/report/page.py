@@ -45,6 +45,7 @@ def render(folder: Path, read: Sequence[Mapping[str, Any]], entries: Sequence[En
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = lambda name: Markup("<wbr>").join(look.pieces(name))
     main, known = headline.main_track(read), look.looks(entries)
     families = charts(folder, read, entries, known)
     return environment.get_template("index.html.j2").render(

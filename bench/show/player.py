@@ -23,14 +23,25 @@ FIT = """\
 (() => {
   const frame = window.frameElement;
   if (!frame) return;
-  // The first ground around the frame that is not transparent says whether the notebook is dark.
-  let around = frame.parentElement, ground = null;
-  while (around && !ground) {
-    const found = getComputedStyle(around).backgroundColor.match(/[\\d.]+/g);
-    if (found && (found.length < 4 || Number(found[3]) > 0)) ground = found.map(Number);
-    around = around.parentElement;
-  }
-  if (ground) frame.style.colorScheme = 0.3 * ground[0] + 0.6 * ground[1] + 0.1 * ground[2] < 128 ? "dark" : "light";
+  const root = document.documentElement;
+  const numbers = (colour) => (colour.match(/[\\d.]+/g) || []).map(Number);
+  const bright = (c) => 0.3 * c[0] + 0.6 * c[1] + 0.1 * c[2] > 127;
+  // The first ground around the frame that is not transparent, else the ink, says whether the notebook is dark. What a frame is
+  // told of dark and light differs between browsers, so the page is told by name, and takes the ground for its own.
+  const theme = () => {
+    let around = frame.parentElement, ground = null;
+    for (; around && !ground; around = around.parentElement) {
+      const found = numbers(getComputedStyle(around).backgroundColor);
+      if (found.length >= 3 && (found.length < 4 || found[3] > 0)) ground = found;
+    }
+    const dark = ground ? !bright(ground) : bright(numbers(getComputedStyle(frame.parentElement).color));
+    const name = dark ? "dark" : "light", back = ground ? `rgb(${ground.slice(0, 3).join(" ")})` : "";
+    if (root.dataset.theme === name && frame.dataset.ground === back) return;
+    root.dataset.theme = root.style.colorScheme = frame.style.colorScheme = name;
+    document.body.style.background = frame.dataset.ground = back;
+  };
+  theme();
+  new MutationObserver(theme).observe(frame.ownerDocument.body, {attributes: true});
   const fit = () => { frame.style.height = `${Math.ceil(document.body.getBoundingClientRect().height) + 56}px`; };
   new ResizeObserver(fit).observe(document.body);
   fit();

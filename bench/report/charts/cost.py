@@ -29,7 +29,8 @@ def family(entries: Sequence[Entry], held: Mapping[str, Look]) -> Family:
         "Error against cost",
         "Down is more accurate, left is faster; both axes are logarithmic. The line joins the simulator settings that no other "
         "setting beats in both. A contestant above and to the right of the line is beaten by the simulator; one below and to the "
-        "left of it is faster at equal accuracy. Bars: 95 % interval of the error, quartiles of the latency. Star: the reference.",
+        "left of it is faster at equal accuracy. Bars: 95 % interval of the error, quartiles of the latency. Star, or dashed "
+        "line: the reference.",
         charts,
         "No record here holds timings: “hedgefox run” without --no-speed makes them.",
         first={"error": next(iter(METRICS))},

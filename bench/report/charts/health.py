@@ -18,14 +18,14 @@ SYMBOLS = ("circle", "square", "diamond", "triangle-up")
 
 
 def family(read: Sequence[Mapping[str, Any]]) -> Family:
-    """A chart a measure, of the newest record of each track: models across, domains by colour."""
+    """A chart a measure, of the newest record of each track: a line a model, domains by colour."""
     newest = {r["track"]["name"]: r for r in read}
     charts = [c for track, r in newest.items() for m in MEASURES if (c := _chart(track, m, _health(r))) is not None]
     return Family(
         "collapse",
         "Collapse monitors",
         "A latent model can cheat by mapping everything to one point. Latents must deviate and fill many directions: both stay "
-        "above the dashed floor. The prediction must beat saying that nothing moves: below the line at one.",
+        "to the right of the dashed floor. The prediction must beat saying that nothing moves: left of the line at one.",
         charts,
         "No card here tells of the health of latents; models trained in latents write it.",
     )
@@ -48,13 +48,14 @@ def _chart(track: str, measure: str, health: Mapping[str, Mapping[str, Mapping[s
         known = {label(m): v for m, v in values.items() if v is not None}
         look = Look(f"@{k % 8}", SYMBOLS[k % len(SYMBOLS)], "solid", "domain")
         if known:
-            text = hover(domain, "%{x}: %{y:.3g}")
-            data.append(trace(domain, look, list(known), list(known.values()), mode="markers", hovertemplate=text))
+            text = hover(domain, "%{y}: %{x:.3g}")
+            data.append(trace(domain, look, list(known.values()), list(known), mode="markers", hovertemplate=text))
     layout: dict[str, Any] = {
-        "xaxis": axis("", type="category", automargin=True),
-        "yaxis": axis(title, rangemode="tozero"),
+        "xaxis": axis("", rangemode="tozero"),
+        "yaxis": axis("", type="category", autorange="reversed", automargin=True),
+        "height": 110 + 30 * len(health),
     }
     if floor is not None:
         line = {"color": "@fg", "dash": "dash", "width": 1}
-        layout["shapes"] = [{"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": floor, "y1": floor, "line": line}]
+        layout["shapes"] = [{"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": floor, "x1": floor, "line": line}]
     return Chart(title, {"track": track}, data, layout, f"{title} by model and domain") if data else None

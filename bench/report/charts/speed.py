@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ from ...leaderboard import Entry, error
 from ..look import LEARNED, Chart, Family, Look, axis, finite, hover, positive, trace
 
 ROLLOUTS = np.geomspace(1, 1e7, 29)
+Draw = Callable[[tuple[str, str], Sequence[Entry], Mapping[str, Look]], Chart | None]
+"""What draws the timed entries of a track and domain."""
 
 
 def timed(entries: Sequence[Entry]) -> dict[tuple[str, str], list[Entry]]:
@@ -22,12 +24,17 @@ def timed(entries: Sequence[Entry]) -> dict[tuple[str, str], list[Entry]]:
     return {at: sorted(held.values(), key=lambda e: error(e.row, e.floor)) for at, held in found.items()}
 
 
+def _each(entries: Sequence[Entry], held: Mapping[str, Look], draw: Draw) -> list[Chart]:
+    """A chart a track and domain, where there is something to draw."""
+    drawn = (draw(at, group, held) for at, group in timed(entries).items())
+    return [chart for chart in drawn if chart is not None]
+
+
 # -- break-even --------------------------------------------------------------------------------------------------------
 
 
 def break_even(entries: Sequence[Entry], held: Mapping[str, Look]) -> Family:
     """A chart a track and domain: the reference, and every learned contestant with the simulator that is as accurate."""
-    charts = [c for at, group in timed(entries).items() if (c := _paid(at, group, held)) is not None]
     return Family(
         "break-even",
         "When it pays",
@@ -35,7 +42,7 @@ def break_even(entries: Sequence[Entry], held: Mapping[str, Look]) -> Family:
         "compilation cost; the dotted line of its colour is the cheapest simulator setting that errs no more. It pays from where "
         "its line passes below the dotted one; where it never does, the simulator stays cheaper. The best specialist and the "
         "best generalist are shown at first.",
-        charts,
+        _each(entries, held, _paid),
         "No record here holds break-even figures; timings and the cost of data are needed for them.",
     )
 
@@ -58,8 +65,9 @@ def _lines(entry: Entry, look: Look, shown: bool) -> Iterator[dict[str, Any]]:
     costs, own, equal = speed["break_even"]["costs"], 1e-3 * entry.row["latency_ms"], speed["speedup_equal_accuracy"]
     more = {} if shown else {"visible": "legendonly"}
     spent = sum(v for v in costs.values() if finite(v) is not None)
-    solid = Look(look.colour, look.symbol, "solid", look.kind)
-    yield _line(entry.row["model"], solid, spent, own) | more
+    # Dots are the simulator's; beyond the palette's end dashes tell apart what has one colour.
+    dash = "longdash" if look.dash == "dot" else look.dash
+    yield _line(entry.row["model"], Look(look.colour, look.symbol, dash, look.kind), spent, own) | more
     if equal is not None and positive(equal["value"]) is not None:
         rival = Look(look.colour, look.symbol, "dot", look.kind)
         flag = equal.get("flag", "")
@@ -78,13 +86,12 @@ def _line(model: str, look: Look, once: float, each: float, said: str = "") -> d
 
 def throughput(entries: Sequence[Entry], held: Mapping[str, Look]) -> Family:
     """A chart a track and domain: nodes a second by batch size, of every timed contestant."""
-    charts = [c for at, group in timed(entries).items() if (c := _batches(at, group, held)) is not None]
     return Family(
         "throughput",
         "Throughput against batch",
         "Nodes times frames a second, by how many scenes are rolled out at once; higher is better. A line that rises says that the "
         "machine was not full with one scene.",
-        charts,
+        _each(entries, held, _batches),
         "No record here holds timings: “hedgefox run” without --no-speed makes them.",
     )
 

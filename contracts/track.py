@@ -238,9 +238,10 @@ ABLATIONS: Mapping[str, tuple[str, ...]] = {
     "masking": ("unmasked",),
     "objective": ("ema", "vicreg", "sigreg", "ema_sigreg"),
     "decoder": ("small_readout", "large_readout", "timed_readout", "random"),
+    "stride": ("stride_4", "stride_16"),
 }
 """What each ablation track varies: what passes between tokens in the predictor, their number, masking, what keeps latents from
-collapsing, and the capacity of the read-out."""
+collapsing, the capacity of the read-out, and the frames that one call of the predictor leaps over."""
 
 SIZES: Mapping[str, tuple[int, ...]] = {
     "jepa": (16, 32, 96),

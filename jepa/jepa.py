@@ -75,6 +75,8 @@ VARIANTS: Mapping[str, Variant] = {
         {"readout_width": 128, "readout_looks": 4}, None, "a read-out of 128 channels and four looks"
     ),
     "timed_readout": Variant({"readout_told": ("start", "time")}, None, "the read-out knows the time as well"),
+    "stride_4": Variant({"stride": 4}, None, "leaps of 4 frames at most"),
+    "stride_16": Variant({"stride": 16}, None, "leaps of 16 frames at most"),
     # Core-seconds a step, median of both stages together: 0.62 at width 16, 0.70 at 32, 0.90 at 64, 1.13 at 96, all in turn on one
     # torch thread of a busy machine; encoding what is seen does not depend on the width.
     **in_width(16, 64, "36 k", 1.45, readout_width=16),

@@ -53,7 +53,7 @@ def show_table(console: Any, rows: Sequence[dict[str, Any]]) -> None:
 
     if not rows:
         return
-    columns = [[name, *(cell(row[name]) for row in rows)] for name in rows[0]]
+    columns = [[name, *(_cell(row[name]) for row in rows)] for name in rows[0]]
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name, *texts in columns:
         table.add_column(Text(name), overflow="fold", no_wrap=_width([name, *texts]) <= LONG)
@@ -81,9 +81,9 @@ def _show_row(console: Any, row: dict[str, Any]) -> None:
     (_, first), *others = row.items()
     told = Text()
     for name, value in others:
-        if (text := cell(value)) not in ("", EMPTY):
+        if (text := _cell(value)) not in ("", EMPTY):
             told.append(" · " if told else "").append(f"{name} ", style="dim").append(text)
-    console.print(Text(cell(first), style="bold"))
+    console.print(Text(_cell(first), style="bold"))
     console.print(Padding(told, (0, 0, 0, 2)))
 
 
@@ -95,17 +95,11 @@ def show_titled(console: Any, tables: Sequence[tuple[str, Sequence[dict[str, Any
             show_table(console, rows)
 
 
-def cell(value: Any) -> str:
-    """A short text for any plain value."""
-    from .bench.board_text import text_of
+def _cell(value: Any) -> str:
+    """A short text for any plain value; what does not hold stands out."""
+    from .bench.board_text import cell
 
-    if isinstance(value, bool):
-        return "yes" if value else "NO"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
-    if isinstance(value, dict) and "value" not in value:
-        return ", ".join(f"{k} {v}" for k, v in value.items())
-    return text_of(value)
+    return cell(value, no="NO")
 
 
 def show_lines(console: Any, *lines: str) -> None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..contracts import HedgefoxError, MisuseError
 from ._marks import SUFFIX, Mark, at_work
+from ._trainings import trainings
 from .record import dumps, write_text
 
 if TYPE_CHECKING:
@@ -194,8 +195,6 @@ def runs_in(out: Path) -> bool:
 
 def planned(run: Pipeline) -> list[Job]:
     """The jobs of a run, as far as they are known before it begins."""
-    from ._trainings import trainings
-
     names = [d.name for d in run.domains]
     units = [(d, s) for d in names for s in run.track.trajectories if s not in ("train", "valid")]
     jobs = [Job("generate", f"generate-{d}", f"generate {d}", (d,)) for d in names]

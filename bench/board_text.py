@@ -76,6 +76,43 @@ def text_of(value: Any) -> str:
     return str(value)
 
 
+def cell(value: Any, no: str = "no") -> str:
+    """A short text for any plain value; `no` is the word for what does not hold."""
+    if isinstance(value, bool):
+        return "yes" if value else no
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "–"
+    if isinstance(value, Mapping) and "value" not in value:
+        return ", ".join(f"{k} {cell(v, no)}" for k, v in value.items()) or "–"
+    return text_of(value)
+
+
+def timing(measured: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of a table of timings, from what a record holds of one contestant's speed."""
+    best = measured["throughput"]
+    return {
+        "model": measured["model"],
+        "latency_ms": 1e3 * measured["latency"]["median_s"],
+        "core_time_ms": 1e3 * measured["latency"]["core_median_s"],
+        "best_batch": best["batch"],
+        "nodes_per_s": best["nodes_per_s"],
+        "speedup_reference": measured["speedup_reference"],
+        "peak_memory_bytes": measured["peak_memory_bytes"],
+        "flags": ", ".join(measured["latency"].get("flags", [])),
+    }
+
+
+TIMING_HEADINGS = {
+    "latency_ms": "latency [ms]",
+    "core_time_ms": "core time [ms]",
+    "best_batch": "best batch",
+    "nodes_per_s": "nodes/s",
+    "speedup_reference": "× reference",
+    "peak_memory_bytes": "peak memory [bytes]",
+}
+"""What people read above the columns of `timing`; other names stand as they are."""
+
+
 def _end(value: Mapping[str, Any], end: str) -> str:
     """One end of an interval, with the sign of a bound where it is one."""
     return f"{value.get(f'{end}_flag', '')}{value[end]:.2g}"

@@ -19,6 +19,7 @@ from . import environment
 from . import record as records
 from ._marks import Mark
 from ._stages import CONTESTANTS, changed, digests, read_stage
+from ._trainings import folder_hash
 from ._watch import NOTE, Job, read_note, runs_in
 
 STATES = ("running", "failed", "interrupted", "stale", "missing", "waiting", "done")
@@ -101,7 +102,6 @@ class _Look:
     def _now(self, jobs: Sequence[Job]) -> dict[str, str]:
         """What stages depend on, as it is now: the code, the data of each domain, the weights of each contestant there."""
         from ..datasets import manifest_hash
-        from ._trainings import folder_hash
 
         now = {"code": self.note["code"] if self.running else environment.source_hash()}
         for name in {domain for job in jobs for domain in job.domains}:

@@ -145,28 +145,16 @@ def _record_answer(record: dict[str, Any]) -> Answer:
 
     def show(console: Any) -> None:
         from ..bench.board_terminal import print_board
+        from ..bench.board_text import TIMING_HEADINGS, timing
         from ..bench.leaderboard import board_of
 
         print_board(board_of([record]), console)
         if not record["scores"]:
-            show_table(console, [_speed_row(s) for s in record["speed"]])
+            timings = [timing(s) for s in record["speed"]]
+            show_table(console, [{TIMING_HEADINGS.get(n, n): value for n, value in row.items()} for row in timings])
         show_failures(console, record)
 
     return Answer(record, show, holds=not record["failures"])
-
-
-def _speed_row(entry: dict[str, Any]) -> dict[str, Any]:
-    best = entry["throughput"]
-    return {
-        "model": entry["model"],
-        "latency [ms]": 1e3 * entry["latency"]["median_s"],
-        "core time [ms]": 1e3 * entry["latency"]["core_median_s"],
-        "best batch": best["batch"],
-        "nodes/s": best["nodes_per_s"],
-        "× reference": entry["speedup_reference"],
-        "peak memory [bytes]": entry["peak_memory_bytes"],
-        "flags": ", ".join(entry["latency"].get("flags", [])),
-    }
 
 
 def show_failures(console: Any, record: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, overload
 
 from ...contracts import MisuseError
-from ..board_text import text_of
+from ..board_text import cell
 from . import render
 from .render import Part
 
@@ -124,17 +124,6 @@ def plain(title: str, rows: Iterable[Mapping[str, Any]], *, caption: str = "", *
     headings = tuple(held[0]) if held else ()
     texts = tuple(tuple(cell(row[name]) for name in headings) for row in held)
     return Table(title, held, (Part(title, headings, texts, caption),), **more)
-
-
-def cell(value: Any) -> str:
-    """A short text for any plain value."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value)) or "–"
-    if isinstance(value, Mapping) and "value" not in value:
-        return ", ".join(f"{k} {cell(v)}" for k, v in value.items()) or "–"
-    return text_of(value)
 
 
 def frame(table: Table) -> pd.DataFrame:

@@ -255,7 +255,7 @@ class Results(Folder, Shown, Fields):
     @property
     def tables(self) -> dict[str, Table]:
         """The board, timings, stages with their budgets, and what failed, as far as there is any."""
-        timed = [{"domain": s["domain"]} | _timing(s) for r in self.records for s in r["speed"]]
+        timed = [{"domain": s["domain"]} | board_text.timing(s) for r in self.records for s in r["speed"]]
         made = {
             "board": self.board,
             "timings": plain("timings", timed, units={"latency_ms": "ms", "core_time_ms": "ms", "nodes_per_s": "1/s"}),
@@ -299,20 +299,6 @@ class Results(Folder, Shown, Fields):
     def held(self) -> Mapping[str, Any]:
         """The newest record."""
         return self.record
-
-
-def _timing(entry: Mapping[str, Any]) -> dict[str, Any]:
-    best = entry["throughput"]
-    return {
-        "model": entry["model"],
-        "latency_ms": 1e3 * entry["latency"]["median_s"],
-        "core_time_ms": 1e3 * entry["latency"]["core_median_s"],
-        "best_batch": best["batch"],
-        "nodes_per_s": best["nodes_per_s"],
-        "speedup_reference": entry["speedup_reference"],
-        "peak_memory_bytes": entry["peak_memory_bytes"],
-        "flags": ", ".join(entry["latency"].get("flags", [])),
-    }
 
 
 def board(entries: Sequence[Entry]) -> Table:

@@ -4,6 +4,9 @@ A few groups of the largest split are simulated and written to a folder that is 
 a file holds beside its frames, are applied to all that is missing, whose nodes are counted on sampled starts:
 
     core-seconds = Σ_splits trajectories · nodes · frames · r,   ln r ± t₀.₉₇₅(k-1) s/√k  of k groups' ln(seconds / node-frames)
+
+once for simulating and once for writing, whose sum is told. How much of the writing lies under the next simulation depends on the
+machine: where one process does both, the time is that of one after the other, and the interval begins where nothing is left of it.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..contracts import Domain, MisuseError, Recipe, Track
@@ -49,9 +52,10 @@ class Interval:
         """Each end and the middle multiplied."""
         return Interval(self.value * factor, self.low * factor, self.high * factor)
 
-    def plus(self, seconds: float) -> Interval:
+    def plus(self, other: Interval | float) -> Interval:
         """Each end and the middle raised."""
-        return Interval(self.value + seconds, self.low + seconds, self.high + seconds)
+        more = other if isinstance(other, Interval) else Interval(other, other, other)
+        return Interval(self.value + more.value, self.low + more.low, self.high + more.high)
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class Estimate:
     free_bytes: int
     """Of the disk that `out` is on."""
     core_seconds: Interval
-    """Processor time of simulating, all workers together [s]."""
+    """Processor time of simulating and of writing, all workers together [s]."""
     wall_seconds: Interval
     """From start to end with these workers on this machine [s]."""
     sampled_trajectories: int
@@ -98,6 +102,8 @@ class _Sample:
     records: list[Record]
     writing: Interval
     """Seconds to write, read back and hash a trajectory of the sample."""
+    writing_core: Interval
+    """Processor time of the same [s]."""
     statistics: float
     """Seconds to take a trajectory of the sample into the statistics."""
     beside: float
@@ -135,7 +141,9 @@ def estimate(
     sizes = {split: _sizes(job.domain, job.recipe, job.plan, split, job.track.root_seed) for split in number}
     node_frames = sum(n * sizes[split].node_frames for split, n in number.items())
     stored = sum(n * (sizes[split].frame_bytes + sample.beside) for split, n in number.items())
+    share, training = node_frames / sample.node_frames, number.get("train", 0)
     core = sample.core.times(node_frames)
+    whole = core.plus(sample.writing_core.times(share)).plus(sample.statistics * min(training, share))
     return Estimate(
         domain=job.domain.name,
         track=job.track.name,
@@ -145,8 +153,8 @@ def estimate(
         shards=len(missing),
         bytes=round(stored),
         free_bytes=free_bytes(job.folder),
-        core_seconds=core,
-        wall_seconds=_wall(job, sample, node_frames, core, number.get("train", 0)),
+        core_seconds=whole,
+        wall_seconds=_wall(job, sample, node_frames, core, training),
         sampled_trajectories=len(sample.records),
         sampled_seconds=time.perf_counter() - began,
         how=_how(sample, job),
@@ -160,7 +168,7 @@ def _how(sample: _Sample, job: Job) -> str:
 
 
 def _wall(job: Job, sample: _Sample, node_frames: float, core: Interval, training: int) -> Interval:
-    """Simulating, on the cores there are, or writing where that takes longer; then the statistics, alone."""
+    """Simulating, on the cores there are, and writing, beside it or after it; then the statistics, alone."""
     share = node_frames / sample.node_frames
     simulating = sample.wall.times(node_frames)
     if job.workers.elsewhere:
@@ -168,8 +176,10 @@ def _wall(job: Job, sample: _Sample, node_frames: float, core: Interval, trainin
         at_best, whole = core.times(1 / cores), simulating.times(1 / job.workers.number)
         simulating = at_best if at_best.value > whole.value else whole
     writing = sample.writing.times(share)
-    longer = writing if writing.value > simulating.value else simulating
-    return longer.plus(sample.first_seconds + sample.statistics * min(training, share))
+    spent = writing if writing.value > simulating.value else simulating
+    if not job.workers.elsewhere and job.device == "cpu":
+        spent = replace(simulating.plus(writing), low=spent.low)
+    return spent.plus(sample.first_seconds + sample.statistics * min(training, share))
 
 
 def _sampled(job: Job, split: str) -> _Sample:
@@ -191,22 +201,25 @@ def _sampled(job: Job, split: str) -> _Sample:
         walls.append(result.seconds / node_frames)
         cores.append((time.process_time() - before) / node_frames)
         kept += result.records
-    writing, stored = _written(job, split, kept, size)
+    writing, writing_core, stored = _written(job, split, kept, size)
     accumulator, start = Accumulator(job.domain.parameter_units), time.perf_counter()
     for record in kept:
         accumulator.add(film_of(record))
     statistics = (time.perf_counter() - start) / len(kept)
     beside = stored - sum(_frame_bytes(r) for r in kept) / len(kept)
-    return _Sample(size, max(0.0, first - warm), _mean(walls), _mean(cores), kept, writing, statistics, beside)
+    return _Sample(
+        size, max(0.0, first - warm), _mean(walls), _mean(cores), kept, writing, writing_core, statistics, beside
+    )
 
 
-def _written(job: Job, split: str, kept: Sequence[Record], size: int) -> tuple[Interval, float]:
-    """Seconds and bytes of writing a trajectory, as `generate` does it, somewhere else: a file a group."""
+def _written(job: Job, split: str, kept: Sequence[Record], size: int) -> tuple[Interval, Interval, float]:
+    """Seconds, processor time and bytes of writing a trajectory, as `generate` does it, somewhere else: a file a group."""
     seconds: list[float] = []
+    cores: list[float] = []
     sizes: list[int] = []
     with tempfile.TemporaryDirectory() as folder:
         for first in range(0, len(kept), size):
-            start, path = time.perf_counter(), Path(folder) / f"{first}.h5"
+            start, spent, path = time.perf_counter(), time.process_time(), Path(folder) / f"{first}.h5"
             with ShardWriter(path, job.plan.root_attributes(split)) as writer:
                 for index, record in enumerate(kept[first : first + size]):
                     writer.add(record, Place(index), str(job.track.root_seed))
@@ -214,8 +227,9 @@ def _written(job: Job, split: str, kept: Sequence[Record], size: int) -> tuple[I
             sync(path)
             sha256_file(path)
             seconds.append((time.perf_counter() - start) / size)
+            cores.append((time.process_time() - spent) / size)
             sizes.append(path.stat().st_size)
-    return _mean(seconds), sum(sizes) / len(kept)
+    return _mean(seconds), _mean(cores), sum(sizes) / len(kept)
 
 
 def _mean(rates: Sequence[float]) -> Interval:

@@ -335,8 +335,8 @@ def test_the_command_estimates_every_domain(domain: str, tmp_path: Path) -> None
 def test_the_estimate_is_what_generate_then_takes(
     domain: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Bytes within a tenth, core-seconds within a factor of 1.6, seconds within 2.5: other work may come and go meanwhile."""
-    track = dataclasses.replace(smoke(), trajectories={"train": 96, "valid": 8, "long": 8})
+    """Bytes within a tenth, core-seconds and seconds within a factor of 2: other work may come and go meanwhile."""
+    track = dataclasses.replace(smoke(), trajectories={"train": 240, "valid": 8, "long": 8})
     found = datasets.estimate(domain, track, tmp_path)
     core, wall = time.process_time(), time.perf_counter()
     folder = datasets.generate(domain, track, tmp_path)
@@ -348,15 +348,15 @@ def test_the_estimate_is_what_generate_then_takes(
             f"{found.wall_seconds.value:.1f} s; took {made / 1e6:.2f} MB, {core:.1f} core-seconds, {wall:.1f} s"
         )
     assert found.bytes == pytest.approx(made, rel=0.1)
-    assert core / 1.6 < found.core_seconds.value < 1.6 * core
-    assert wall / 2.5 < found.wall_seconds.value < 2.5 * wall
+    assert core / 2 < found.core_seconds.value < 2 * core
+    assert wall / 2 < found.wall_seconds.value < 2 * wall
 
 
 # Memory
 
 
 GROWTH = """
-import dataclasses, resource, sys
+import dataclasses, sys
 from pathlib import Path
 import torch
 from hedgefox import datasets
@@ -366,7 +366,9 @@ torch.set_num_threads(1)
 track = dataclasses.replace(smoke(), trajectories={"train": int(sys.argv[2])})
 peaks = []
 def tell(done, total):
-    peaks.append((done, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+    # Not ru_maxrss, which a process has from the one that started it.
+    held = Path("/proc/self/status").read_text().partition("VmHWM:")[2]
+    peaks.append((done, int(held.split()[0])))
 datasets.generate(BALLISTIC, track, Path(sys.argv[1]), progress=tell)
 at = {n: max(peak for done, peak in peaks if done <= n) / 1024 for n in (256, 1000, int(sys.argv[2]))}
 print(*at.values())

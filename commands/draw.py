@@ -42,7 +42,7 @@ def do_pictures(args: argparse.Namespace) -> Answer:
         if board is not None and name in args.only:
             drawn.append(str(draw(board, args.out / f"{name}.svg")))
     if board is not None and "films" in args.only:
-        run = films.recorded_run(board.record["folders"])
+        run = films.recorded_run(board.folders)
         for k, domain in enumerate(board.domains):
             args.tell("films", k, len(board.domains))
             shown.append(films.film(run, domain, args.out / f"film-{domain}.gif"))

@@ -5,7 +5,7 @@ Data are not kept with records: the scene is simulated again from the record's s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,12 @@ PANEL, EVERY, COLOURS = 2.6, 2, 64
 """Width of a panel in hundreds of pixels, one frame of so many, colours of the palette: a file of about a megabyte at most."""
 
 
-def recorded_run(folders: list[str]) -> Path:
-    """The first folder of a record (its lowest seed) that keeps weights; raises MisuseError when none does."""
-    for folder in sorted(folders):
+def recorded_run(folders: Sequence[str]) -> Path:
+    """The first of the folders of records that keeps weights; raises MisuseError when none does."""
+    for folder in folders:
         if next(Path(folder, "weights").glob("*/*/*/weights.safetensors"), None) is not None:
             return Path(folder)
-    raise MisuseError(f"none of {', '.join(sorted(folders))} keeps weights; a film needs them")
+    raise MisuseError(f"none of {', '.join(folders)} keeps weights; a film needs them")
 
 
 def best_kept(folder: Path, held: Mapping[str, Any], domain: str) -> list[str]:

@@ -35,6 +35,8 @@ class Board:
     record: Mapping[str, Any]
     entries: Sequence[Entry]
     looks: Mapping[str, Look]
+    folders: Sequence[str]
+    """Of all records of the track: first those of this one, lowest seed first."""
 
     @property
     def domains(self) -> list[str]:
@@ -61,7 +63,8 @@ def read(folder: Path, track: str | None = None) -> Board:
     chosen = max(mine, key=lambda r: (len(r["contestants"]), r["created"]))
     entries = board_of(held)
     rows = [e for e in entries if e.row["track"] == name and e.row["split"] == "test" and e.made == chosen["created"]]
-    return Board(name, chosen, rows, looks(entries))
+    folders = [sorted(r["folders"]) for r in (chosen, *(r for r in mine if r is not chosen))]
+    return Board(name, chosen, rows, looks(rows), [f for some in folders for f in some])
 
 
 # -- error against time ------------------------------------------------------------------------------------------------

@@ -24,6 +24,8 @@ SYMBOLS = {
 }
 """By kind, so that kinds are told apart without colour."""
 LEARNED = ("specialist", "generalist", "hybrid")
+FILLINGS = ("", "-open", "-dot", "-open-dot")
+"""Of a symbol, as plotly names them."""
 DASHES = ("solid", "dash", "dot", "dashdot")
 DIGITS = 4
 WORD = 14
@@ -93,9 +95,9 @@ def looks(entries: Iterable[Entry]) -> dict[str, Look]:
 
 
 def _learned(place: int, kind: str) -> Look:
-    """Beyond the palette's end colours come again, dashed and with hollow symbols."""
+    """Beyond the palette's end colours come again, dashed and with other fillings of the symbols."""
     around = place // COLOURS
-    symbol = SYMBOLS[kind] + ("-open" if around % 2 else "")
+    symbol = SYMBOLS[kind] + FILLINGS[around % len(FILLINGS)]
     return Look(f"@{place % COLOURS}", symbol, DASHES[around % len(DASHES)], kind)
 
 

@@ -9,11 +9,14 @@ os.environ.setdefault("ENABLE_TAICHI_HEADER_PRINT", "0")
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hedgefox.bench import environment
-from hedgefox.contracts import Domain, Recipe, Trajectory
+from hedgefox.bench import record as records
+from hedgefox.bench.run import run
+from hedgefox.contracts import Domain, Recipe, Track, Trajectory
 from hedgefox.datasets import generate
 
 
@@ -43,6 +46,26 @@ def film(ballistic: Domain, recipe: Recipe) -> Trajectory:
     """Three scenes of unlike size, 5 frames of past and 8 of future."""
     with torch.no_grad():
         return ballistic.simulate(recipe, "test", [0, 1, 2], root_seed=1)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Track:
+    """The track of `finished`."""
+    from .runs import TINY
+
+    return TINY
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, ballistic: Domain, tiny: Track) -> Path:
+    """One whole run of the closed-form domain, of baselines alone, to be read; what changes it takes a copy."""
+    return run(tiny, tmp_path_factory.mktemp("run"), [ballistic])
+
+
+@pytest.fixture
+def held(finished: Path) -> dict[str, Any]:
+    """Its record."""
+    return records.read(finished)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -14,15 +13,7 @@ from hedgefox.bench import environment, leaderboard
 from hedgefox.bench.explain import cell as explain
 from hedgefox.bench.explain import sources as _sources
 from hedgefox.bench.explain.cell import COLUMNS, IDENTITY, METRICS
-from hedgefox.bench.run import run
-from hedgefox.contracts import Domain, MisuseError, track
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, ballistic: Domain) -> Path:
-    """One whole run of the closed-form domain, with the baselines alone."""
-    tiny = dataclasses.replace(track("smoke"), training_steps=4, only=("persistence", "constant_velocity", "linear"))
-    return run(tiny, tmp_path_factory.mktemp("run"), [ballistic])
+from hedgefox.contracts import MisuseError
 
 
 def test_every_column_that_measures_has_a_formula() -> None:
@@ -31,11 +22,11 @@ def test_every_column_that_measures_has_a_formula() -> None:
 
 
 @pytest.mark.parametrize("model", ["linear", "persistence", "drag-1.1", "ballistic"])
-def test_samples_give_every_figure_of_a_row_again(folder: Path, model: str) -> None:
-    row = next(r for r in leaderboard.rows(folder) if (r["split"], r["model"]) == ("test", model))
+def test_samples_give_every_figure_of_a_row_again(finished: Path, model: str) -> None:
+    row = next(r for r in leaderboard.rows(finished) if (r["split"], r["model"]) == ("test", model))
     columns = [c for c in COLUMNS if c != METRICS] + [f"{METRICS}/{m}" for m in row[METRICS]]
     for column in columns:
-        found = explain.explain(f"ballistic/test/{model}/{column}", folder)
+        found = explain.explain(f"ballistic/test/{model}/{column}", finished)
         # Of memory a record keeps one figure and no samples.
         again = {True, None} if column == "peak_memory_bytes" else {True}
         assert found["agrees"] in again, (column, found["value"], found["recomputed"])
@@ -43,8 +34,8 @@ def test_samples_give_every_figure_of_a_row_again(folder: Path, model: str) -> N
         assert explain.tables(found)[0][1][0]["is"] == found["shown"]
 
 
-def test_it_says_where_a_figure_is_from(folder: Path) -> None:
-    found = explain.explain("smoke/ballistic/test/linear/position_rmse_last", folder)
+def test_it_says_where_a_figure_is_from(finished: Path) -> None:
+    found = explain.explain("smoke/ballistic/test/linear/position_rmse_last", finished)
     assert found["cell"]["track"] == "smoke"
     about = found["records"][0]
     assert (about["suite"], about["seeds"]) == (environment.suite_version(), [0])
@@ -54,8 +45,8 @@ def test_it_says_where_a_figure_is_from(folder: Path) -> None:
     assert found["value"]["value"] == pytest.approx(sum(worst) / len(worst))
 
 
-def test_equal_accuracy_names_its_two_settings(folder: Path) -> None:
-    found = explain.explain("ballistic/test/linear/speedup_equal_accuracy", folder)
+def test_equal_accuracy_names_its_two_settings(finished: Path) -> None:
+    found = explain.explain("ballistic/test/linear/speedup_equal_accuracy", finished)
     own = found["evidence"]["contestant"]
     assert own["ratio"] == pytest.approx(found["value"]["value"])
     settings = [r["setting"] for r in found["evidence"]["the simulator's settings"]]
@@ -63,9 +54,9 @@ def test_equal_accuracy_names_its_two_settings(folder: Path) -> None:
 
 
 def test_a_figure_that_its_samples_do_not_give_fails(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    changed = _copied(folder, tmp_path / "changed")
+    changed = _copied(finished, tmp_path / "changed")
     record = json.loads((changed / "record.json").read_text())
     for score in record["scores"]:
         score["values"]["position_rmse@1"]["last"]["value"] *= 1.01
@@ -73,30 +64,30 @@ def test_a_figure_that_its_samples_do_not_give_fails(
     cell = "ballistic/test/linear/position_rmse_last"
     assert cli.main(["explain", cell, str(changed)]) == cli.DID_NOT_HOLD
     assert "NOT the board's" in capsys.readouterr().out
-    assert cli.main(["explain", cell, str(folder), "--json"]) == cli.OK
+    assert cli.main(["explain", cell, str(finished), "--json"]) == cli.OK
     assert json.loads(capsys.readouterr().out)["agrees"] is True
 
 
-def test_a_record_without_its_curves_is_named(folder: Path, tmp_path: Path) -> None:
-    bare = _copied(folder, tmp_path / "bare")
+def test_a_record_without_its_curves_is_named(finished: Path, tmp_path: Path) -> None:
+    bare = _copied(finished, tmp_path / "bare")
     (bare / "curves.parquet").unlink()
     with pytest.raises(MisuseError, match=r"without its curves"):
         explain.explain("ballistic/test/linear/position_rmse_last", bare)
     assert explain.explain("ballistic/test/linear/latency_ms", bare)["agrees"] is True
 
 
-def test_curves_are_read_from_beside_the_record_alone(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "elsewhere.parquet").write_bytes((folder / "curves.parquet").read_bytes())
+def test_curves_are_read_from_beside_the_record_alone(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere.parquet").write_bytes((finished / "curves.parquet").read_bytes())
     inside = tmp_path / "inside"
     inside.mkdir()
     with pytest.raises(MisuseError, match="without its curves"):
         _sources.curves_path(inside, {"curves": "../elsewhere.parquet"})
 
 
-def _copied(folder: Path, to: Path) -> Path:
+def _copied(finished: Path, to: Path) -> Path:
     to.mkdir()
     for name in ("record.json", "curves.parquet"):
-        shutil.copy(folder / name, to / name)
+        shutil.copy(finished / name, to / name)
     return to
 
 
@@ -113,14 +104,14 @@ def _copied(folder: Path, to: Path) -> Path:
         ("ballistic/test/linear/metrics/chamfer@9", r"no metric 'chamfer@9'.*event_f1@1"),
     ],
 )
-def test_cells_that_are_not_there_are_refused_with_those_that_are(folder: Path, cell: str, said: str) -> None:
+def test_cells_that_are_not_there_are_refused_with_those_that_are(finished: Path, cell: str, said: str) -> None:
     with pytest.raises(MisuseError, match=said):
-        explain.explain(cell, folder)
+        explain.explain(cell, finished)
 
 
-def test_a_cell_on_two_tracks_is_asked_back(folder: Path, tmp_path: Path) -> None:
-    _copied(folder, tmp_path / "a")
-    other = _copied(folder, tmp_path / "b")
+def test_a_cell_on_two_tracks_is_asked_back(finished: Path, tmp_path: Path) -> None:
+    _copied(finished, tmp_path / "a")
+    other = _copied(finished, tmp_path / "b")
     record: dict[str, Any] = json.loads((other / "record.json").read_text())
     record["track"]["name"] = "other"
     (other / "record.json").write_text(json.dumps(record))

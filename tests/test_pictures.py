@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 import sys
@@ -15,21 +14,12 @@ from hedgefox.bench import record
 from hedgefox.bench.pictures import architecture, films, physics, records, style
 from hedgefox.bench.play.again import require_recorded
 from hedgefox.bench.play.run import of_run
-from hedgefox.bench.run import run
-from hedgefox.contracts import MisuseError, PhysicsCheck, track
+from hedgefox.contracts import MisuseError, PhysicsCheck
 from hedgefox.contracts.curve import EXPECTED, Curve, line
 
 from .ballistic import BALLISTIC
 
 RECORDED = Path(__file__).parent.parent / "results" / "2026-11-22-quick-cpu"
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of baselines on the closed-form domain."""
-    only = ("persistence", "constant_velocity", "linear")
-    tiny = dataclasses.replace(track("smoke"), training_steps=4, only=only)
-    return run(tiny, tmp_path_factory.mktemp("run"), [BALLISTIC], timed=False)
 
 
 @pytest.fixture

@@ -21,12 +21,10 @@ from hedgefox.bench.play import images, page, pick
 from hedgefox.bench.play._solids import solid_mesh, turned
 from hedgefox.bench.play.film import GONE, LEVELS, MAX_FILMS, Shown, player_data, positions, unpacked
 from hedgefox.bench.play.run import default_models, of_run
-from hedgefox.bench.run import run
-from hedgefox.contracts import Domain, MisuseError, Trajectory, bodies, track
+from hedgefox.contracts import Domain, MisuseError, Trajectory, bodies
 from PIL import Image, ImageSequence
 
 from . import particles, sheets, solids
-from .ballistic import BALLISTIC
 
 FILMS = {"fluid": particles, "cloth": sheets, "rigid": solids}
 FRAMES = 6
@@ -258,14 +256,6 @@ def plugged_in(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     (folder / "ballistic.py").write_text("from hedgefox.tests.ballistic import BALLISTIC as DOMAIN\n")
     monkeypatch.setattr(simulators, "__path__", [*simulators.__path__, str(folder)])
     monkeypatch.delitem(sys.modules, "hedgefox.simulators.ballistic", raising=False)
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One whole run of the closed-form domain, of baselines alone."""
-    only = ("persistence", "constant_velocity", "linear")
-    tiny = dataclasses.replace(track("smoke"), training_steps=4, only=only)
-    return run(tiny, tmp_path_factory.mktemp("run"), [BALLISTIC], timed=False)
 
 
 def shown_in(path: Path) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +19,15 @@ from hedgefox.bench._stages import score_stage, stage
 from hedgefox.bench.run import OOD_RUNGS, run
 from hedgefox.bench.score import Score, score_case
 from hedgefox.bench.verbs import score, speed
-from hedgefox.contracts import Domain, MisuseError, Track, track
+from hedgefox.contracts import Domain, MisuseError, Track
+
+from .runs import rewritten
 
 
 @pytest.fixture(scope="module")
-def tiny() -> Track:
-    """Of the models, the baselines alone: the others would only take time."""
-    return dataclasses.replace(track("smoke"), training_steps=4, only=("persistence", "constant_velocity", "linear"))
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, ballistic: Domain, tiny: Track) -> Path:
-    """One whole run of the closed-form domain."""
-    return run(tiny, tmp_path_factory.mktemp("run"), [ballistic])
-
-
-@pytest.fixture
-def held(finished: Path) -> dict[str, Any]:
-    return records.read(finished)
-
-
-def rewritten(folder: Path, record: dict[str, Any]) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "record.json").write_text(json.dumps(record))
-    return folder
+def finished(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the run: here some run into its folder again."""
+    return Path(shutil.copytree(finished, tmp_path_factory.mktemp("copy") / "run"))
 
 
 # -- the record --------------------------------------------------------------------------------------------------------

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 import pytest
 from hedgefox.bench import curves, leaderboard
-from hedgefox.bench import record as records
 from hedgefox.bench.pool import read_pooled
 from hedgefox.bench.report import board, facts, headline, look, page, report
 from hedgefox.bench.report.charts import cost, health, over_time, probes, sizes, speed, transfer, two_by_two
-from hedgefox.bench.run import run
 from hedgefox.bench.score import Score
-from hedgefox.contracts import Domain, MisuseError, Track, track
+from hedgefox.contracts import MisuseError
 from plotly.offline import get_plotlyjs
+
+from .runs import rewritten
 
 RECORDED = Path(__file__).parent.parent / "results" / "2026-11-22-quick-cpu"
 WITH_FILMS = RECORDED.with_name("2026-11-23-quick-cpu")
@@ -33,33 +33,10 @@ VOID = ("meta", "link", "input", "br", "wbr")
 
 
 @pytest.fixture(scope="module")
-def tiny() -> Track:
-    """The baselines alone: others would only take time."""
-    return dataclasses.replace(track("smoke"), training_steps=4, only=("persistence", "constant_velocity", "linear"))
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, ballistic: Domain, tiny: Track) -> Path:
-    """One whole run of the closed-form domain."""
-    return run(tiny, tmp_path_factory.mktemp("run"), [ballistic])
-
-
-@pytest.fixture(scope="module")
 def recorded() -> tuple[list[dict[str, Any]], list[leaderboard.Entry]]:
     """The recorded run of `quick` and its board."""
     read = read_pooled(RECORDED)
     return read, leaderboard.board_of(read)
-
-
-@pytest.fixture
-def held(finished: Path) -> dict[str, Any]:
-    return records.read(finished)
-
-
-def rewritten(folder: Path, record: dict[str, Any]) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "record.json").write_text(json.dumps(record))
-    return folder
 
 
 class Strict(HTMLParser):

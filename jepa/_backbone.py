@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..contracts import Scene, Script, Trajectory
 from ..surrogates._embedding import lifted
 from ._conditions import Condition, script_tokens
+from ._leaps import Predict
 from ._moment import VELOCITY, Matter, Moment, matter, moment
 from ._settings import Settings
 from ._units import Units
@@ -64,14 +65,18 @@ class Backbone(nn.Module):
         condition = self.known(self.units, seen.scene, self.history, self.stride, kept)
         return Tokens(self.encoder(seen, condition, hidden), self.encoder.identity(seen))
 
-    def leap(self, now: Tokens, scene: Scene, script: Script, frames: int, kept: Tensor | None = None) -> Tokens:
-        """Tokens `frames` later; frame 0 of the script is the time of the latest tokens."""
+    def leap(
+        self, now: Tokens, scene: Scene, script: Script, frames: int, kept: Tensor | None = None,
+        predict: Predict | None = None,
+    ) -> Tokens:  # fmt: skip
+        """Tokens `frames` later; frame 0 of the script is the time of the latest tokens. `predict` stands for the predictor."""
         condition = self.foreknown(self.units, scene, frames, self.stride, kept)
         told, there = script_tokens(scene, script, frames, self.units)
         age = None
         if now.before is not None:
             age = now.latest.new_full((len(now.latest), 1), now.age / self.stride)
-        then = self.predictor(now.latest, now.identity, now.before, age, told, there, condition)
+        predict = predict or self.predictor
+        then = predict(now.latest, now.identity, now.before, age, told, there, condition)
         return Tokens(then, now.identity, now.latest, frames)
 
     def time_features(self, scene: Scene, elapsed: Sequence[int]) -> Tensor:

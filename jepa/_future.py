@@ -6,30 +6,58 @@ up to rounding. On a CPU most of a small network's time is the calls themselves,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from ..contracts import Scene, Script
 from ._backbone import Backbone, Tokens
 from ._conditions import script_tokens
+from ._leaps import Predict
 
 
-def latents(backbone: Backbone, first: Tokens, scene: Scene, script: Script, n_frames: int) -> Tensor:
+def latents_at(
+    backbone: Backbone,
+    first: Tokens,
+    scene: Scene,
+    script: Script,
+    times: Sequence[int],
+    predict: Predict | None = None,
+) -> list[Tokens]:
+    """Tokens so many frames after `first`, which rise: leaps of a stride, and one part of it for each time between.
+
+    Frame 0 of the script is the time of `first`.
+    """
+    now, at, found = first, 0, []
+    for t in times:
+        while t - at >= backbone.stride:
+            now = backbone.leap(now, scene, script.starting_at(at), backbone.stride, predict=predict)
+            at += backbone.stride
+        part = t - at
+        found.append(now if part == 0 else backbone.leap(now, scene, script.starting_at(at), part, predict=predict))
+    return found
+
+
+def latents(
+    backbone: Backbone, first: Tokens, scene: Scene, script: Script, n_frames: int, predict: Predict | None = None
+) -> Tensor:
     """Latent tokens of the `n_frames` frames after `first`, (T, B, K, C); frame 0 of the script is the time of `first`."""
     stride = backbone.stride
     anchors = [first]
     for a in range(n_frames // stride):
-        anchors.append(backbone.leap(anchors[-1], scene, script.starting_at(a * stride), stride))
+        anchors.append(backbone.leap(anchors[-1], scene, script.starting_at(a * stride), stride, predict=predict))
     found: dict[int, Tensor] = {a * stride: tokens.latest for a, tokens in enumerate(anchors) if a}
-    found |= _between(backbone, anchors[:1], scene, script, [0], n_frames)
+    found |= _between(backbone, anchors[:1], scene, script, [0], n_frames, predict)
     # Apart from the first: it has no tokens before it, so its sequence is shorter.
-    found |= _between(backbone, anchors[1:], scene, script, list(range(1, len(anchors))), n_frames)
+    found |= _between(backbone, anchors[1:], scene, script, list(range(1, len(anchors))), n_frames, predict)
     return torch.stack([found[frame] for frame in range(1, n_frames + 1)])
 
 
 def _between(
-    backbone: Backbone, anchors: list[Tokens], scene: Scene, script: Script, numbers: list[int], n_frames: int
-) -> dict[int, Tensor]:
+    backbone: Backbone, anchors: list[Tokens], scene: Scene, script: Script, numbers: list[int], n_frames: int,
+    predict: Predict | None,
+) -> dict[int, Tensor]:  # fmt: skip
     """Tokens (B, K, C) of the frames that less than a stride lies before, by frame; all in one call of the predictor."""
     stride, b = backbone.stride, scene.n_scenes
     wanted = {a * stride + k for a in numbers for k in range(1, stride) if a * stride + k <= n_frames}
@@ -45,7 +73,7 @@ def _between(
         before = torch.cat([t.before for t in anchors if t.before is not None]).repeat(len(parts), 1, 1)
         ages = [t.age / stride for t in anchors for _ in range(b)]
         age = latest.new_tensor(ages).unsqueeze(-1).repeat(len(parts), 1)
-    then = backbone.predictor(
+    then = (predict or backbone.predictor)(
         latest.repeat(len(parts), 1, 1), identity.repeat(len(parts), 1, 1), before, age,
         torch.cat(told), torch.cat(there), torch.cat(condition),
     ).unflatten(0, (len(parts), len(numbers), b))  # fmt: skip

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..contracts import Frame, ModelCard, Script, Trajectory
+from ..contracts import Frame, ModelCard, Scene, Script, Trajectory
 from ..contracts.model import place_driven
 from ..contracts.rotation import fitted_pose, local_points, rotate
 from ..contracts.trajectory import from_frames
@@ -18,6 +18,7 @@ from ..surrogates._embedding import flattened
 from ..surrogates._rigid_motion import fitted_twist
 from ._backbone import Backbone, Tokens
 from ._future import latents
+from ._leaps import Leaps
 from ._moment import Moment
 from ._settings import Settings
 from ._units import Units
@@ -52,11 +53,19 @@ class Jepa(Surrogate[Latent]):
         super().__init__(card, domain, as_settings(settings))
         self.set = settings
         self.backbone = Backbone(Units(settings.domains, settings.parameters), settings)
+        self.captured: bool | None = None
+        """Whether leaps of rollouts and plans go in calls of fixed shape, on CUDA one graph each; None: on CUDA."""
+        self.leaps = Leaps()
 
     @property
     def units(self) -> Units:
         """The scales of its domains."""
         return self.backbone.units
+
+    def predict(self, *inputs: Tensor | None) -> Tensor:
+        """The predictor, for rollouts and plans, in which nothing has gradients."""
+        on = self.units.length.is_cuda if self.captured is None else self.captured
+        return self.leaps(self.backbone.predictor, *inputs) if on else self.backbone.predictor(*inputs)
 
     def encode(self, past: Trajectory) -> Latent:
         """Tokens of the last frames."""
@@ -90,7 +99,7 @@ class Jepa(Surrogate[Latent]):
         """See `Model.rollout`. What `advance` and `decode` say frame by frame, in a few calls for all frames."""
         self.check_request(past, n_frames)
         state, scene = self.encode(past), past.scene
-        then = latents(self.backbone, state.first, scene, state.script, n_frames)
+        then = latents(self.backbone, state.first, scene, state.script, n_frames, self.predict)
         together = max(1, ROWS // max(1, state.start.packing.index.numel()))
         frames = []
         for part in torch.split(torch.arange(1, n_frames + 1), together):
@@ -101,28 +110,33 @@ class Jepa(Surrogate[Latent]):
 
     def placed(self, state: Latent, out: Tensor, elapsed: Sequence[int], script: Script) -> list[Frame]:
         """Frames from the read-out's answers (T, B, L, 6); frame 1 of the script is the first of them."""
-        scene, table = state.start.scene, state.start.packing
-        k = self.units.number(scene.domain)
-        nodes = torch.stack([table.unpack(rows) for rows in out])
+        film = self.nodes(state, out, elapsed)
+        fields = (film.position, film.velocity, film.pose, film.twist)
+        frames = (Frame(*(None if x is None else x[t] for x in fields)) for t in range(len(out)))  # type: ignore[arg-type]
+        return [place_driven(frame, state.start.scene, script.starting_at(t)) for t, frame in enumerate(frames)]
+
+    def nodes(self, state: Latent, out: Tensor, elapsed: Sequence[int]) -> Frame:
+        """What the read-out's answers (T, B, L, 6) say of all nodes and bodies, the driven ones too; T before every shape."""
+        scene = state.start.scene
+        k, nodes = self.units.number(scene.domain), state.start.packing.unpack(out)
         position = state.position + flattened(nodes[..., :3], scene.dim) * self.backbone.reach(scene, elapsed)
         velocity = flattened(nodes[..., 3:], scene.dim) * self.units.speed[k]
         if state.local is None:
-            frames = [Frame(x, v) for x, v in zip(position, velocity, strict=True)]
-        else:
-            frames = self.rigid(state, state.local, position, velocity)
-        return [place_driven(frame, scene, script.starting_at(t)) for t, frame in enumerate(frames)]
+            return Frame(position, velocity)
+        return self.rigid(scene, state.local, position, velocity)
 
-    def rigid(self, state: Latent, local: Tensor, position: Tensor, velocity: Tensor) -> list[Frame]:
-        """Frames (T, N, 3) brought back to the nearest rigid motions."""
-        scene, frames = state.start.scene, []
-        pose = fitted_pose(local, position, scene.mass, scene.body_id)
-        turn = pose[:, scene.body_id]
+    def rigid(self, scene: Scene, local: Tensor, position: Tensor, velocity: Tensor) -> Frame:
+        """Nodes (T, N, 3) brought back to the nearest rigid motions."""
+        body, n_times = scene.body_id, len(position)
+        pose = fitted_pose(local, position, scene.mass, body)
+        turn = pose[:, body]
         arm = rotate(turn[..., 3:], local.expand_as(turn[..., :3]))
-        for t, u in enumerate(velocity):
-            twist = fitted_twist(u, arm[t], scene.mass, scene.body_id)
-            moving = twist[scene.body_id, :3] + torch.linalg.cross(twist[scene.body_id, 3:], arm[t])
-            frames.append(Frame(turn[t, :, :3] + arm[t], moving, pose[t], twist))
-        return frames
+        # The bodies of each time count as bodies of their own, so that all are fitted in one call.
+        each = body + pose.shape[1] * torch.arange(n_times, device=body.device).unsqueeze(-1)
+        fitted = fitted_twist(velocity.flatten(0, 1), arm.flatten(0, 1), scene.mass.repeat(n_times), each.flatten())
+        twist = fitted.reshape(*pose.shape[:2], 6)
+        moving = twist[:, body, :3] + torch.linalg.cross(twist[:, body, 3:], arm)
+        return Frame(turn[..., :3] + arm, moving, pose, twist)
 
     # What others ask of it
 

@@ -39,13 +39,10 @@ class Packing:
         """Node values (N, ...) as a table (B, L, ...)."""
         return values[self.index]
 
-    def unpack(self, table: Tensor) -> Tensor:
-        """The nodes' rows of a table (B, L, ...), in node order, (N, ...)."""
-        return self.scatter(table[self.there])
-
-    def scatter(self, rows: Tensor) -> Tensor:
-        """Rows in table order (N, ...) back in node order."""
-        return torch.empty_like(rows).index_copy(0, self.index[self.there], rows)
+    def unpack(self, tables: Tensor) -> Tensor:
+        """The nodes' rows of tables (T, B, L, ...), in node order, (T, N, ...)."""
+        rows = tables[:, self.there]
+        return torch.empty_like(rows).index_copy(1, self.index[self.there], rows)
 
 
 @dataclass(frozen=True)

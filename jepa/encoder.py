@@ -17,6 +17,9 @@ messages carry it.
 
 from __future__ import annotations
 
+import dataclasses
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -26,6 +29,20 @@ from ._moment import GEOMETRY_FEATURES, IDENTITY_FEATURES, POINT_FEATURES, Momen
 
 OTHER_BODY = 1e3
 """Added to the squared distance [spacings²] between nodes of different bodies: a supernode gathers its own body first."""
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Matter as supernodes gathered it."""
+
+    token: Tensor
+    """(B, S, C)."""
+    there: Tensor
+    """Which of them there are, (B, S)."""
+    own: Tensor | None
+    """What K tokens ask by, (B, K, C), where they are more than the supernodes."""
+    identity: Tensor
+    """(B, K, IDENTITY_FEATURES)."""
 
 
 class Encoder(nn.Module):
@@ -55,19 +72,29 @@ class Encoder(nn.Module):
 
     def forward(self, seen: Moment, condition_BC: Tensor, hidden: Tensor | None = None) -> Tensor:
         """Latent tokens (B, K, C); `hidden` (B, S) are supernodes not to be looked at."""
-        h_NC = self.nodes(seen)
-        token_BSC, there_BS = self.gather_supernodes(seen, h_NC)
+        matter = self.gathered(seen)
         if hidden is not None:
-            there_BS = there_BS & ~hidden[:, : there_BS.shape[1]]
-        x = torch.cat([token_BSC, self.geometry(seen.geometry)], 1)
-        there = torch.cat([there_BS, seen.geometry_there], 1)
+            matter = dataclasses.replace(matter, there=matter.there & ~hidden[:, : matter.there.shape[1]])
+        return self.mixed(matter, seen.geometry, seen.geometry_there, condition_BC)
+
+    def mixed(self, matter: Gathered, geometry: Tensor, geometry_there: Tensor, condition_BC: Tensor) -> Tensor:
+        """Latent tokens (B, K, C) of gathered matter, of geometry (B, G, F) that is there (B, G), under a condition (B, C)."""
+        x = torch.cat([matter.token, self.geometry(geometry)], 1)
+        there = torch.cat([matter.there, geometry_there], 1)
         for block in self.blocks:
             x = block(x, condition_BC, there)
         # A token begins as its own supernode, so that what is there is not lost in a mean.
-        query = x[:, : self.tokens] if self.tokens <= token_BSC.shape[1] else at(seen, h_NC, seen.matter.chosen)
-        query = query + self.query(self.identity(seen))
+        query = x[:, : self.tokens] if matter.own is None else matter.own
+        query = query + self.query(matter.identity)
         latent: Tensor = self.finish(self.gather(query, x, there))
         return latent
+
+    def gathered(self, seen: Moment) -> Gathered:
+        """All that depends on matter alone: scenes that differ in what the script will move have it in common."""
+        h_NC = self.nodes(seen)
+        token_BSC, there_BS = self.gather_supernodes(seen, h_NC)
+        own_BKC = None if self.tokens <= token_BSC.shape[1] else at(seen, h_NC, seen.matter.chosen)
+        return Gathered(token_BSC, there_BS, own_BKC, self.identity(seen))
 
     def nodes(self, seen: Moment) -> Tensor:
         """Nodes, with what their mesh and their body tell them, (N, C)."""

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..contracts import Frame, Scene, Script, Trajectory
+from ..contracts import Frame, Script, Trajectory
 from ..surrogates._base import Learner
 from ..surrogates._embedding import lifted
 from ..surrogates._one_step import pseudo_huber
 from ..surrogates._processes import drawn, everyone
 from . import collapse, objectives
 from ._backbone import Tokens
+from ._future import latents_at
 from ._model import Jepa, Latent
 from ._moment import Moment
 
@@ -155,7 +156,8 @@ class ReadingStage(Stage):
         times = self.times(generator)
         with torch.set_grad_enabled(not self.frozen):
             first = b.encode(start)
-            asked = list(zip(times, self.latents_at(first, scene, times), strict=True))
+            script = scene.script.starting_at(s.history - 1)
+            asked = list(zip(times, latents_at(b, first, scene, script, times), strict=True))
             true = times[int(torch.randint(0, len(times), (), generator=generator))]
             asked.append((true, b.encode(b.moment(window, s.history - 1 + true, start.matter))))
         nodes = start.packing.there.sum(-1)
@@ -169,19 +171,6 @@ class ReadingStage(Stage):
         # Squared: a share of each of the first frames is as large as that of many late ones, which are much alike.
         spread = ((torch.arange(len(draw)) + draw) / len(draw)).square()
         return sorted({max(1, round(float(u) * self.set.horizon)) for u in spread})
-
-    def latents_at(self, first: Tokens, scene: Scene, times: list[int]) -> list[Tokens]:
-        """Tokens at the times asked for, by leaps of a stride and one part of it each."""
-        s, b = self.set, self.model.backbone
-        now, at, found = first, 0, []
-        for t in times:
-            while t - at >= s.stride:
-                now = b.leap(now, scene, scene.script.starting_at(s.history - 1 + at), s.stride)
-                at += s.stride
-            part = t - at
-            z = now if part == 0 else b.leap(now, scene, scene.script.starting_at(s.history - 1 + at), part)
-            found.append(z)
-        return found
 
     def error(self, window: Trajectory, start: Moment, first: Tokens, z: Tokens, t: int, rows: Tensor) -> Tensor:
         """Pseudo-Huber error of some nodes `t` frames after the start, read from tokens z; driven nodes do not count."""

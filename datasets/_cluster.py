@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import os
+import socket
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -23,6 +24,8 @@ T = TypeVar("T")
 
 RETRIES = 5
 """How often a task is done again whose machine or process was lost; a task that always kills its process must end some time."""
+ANSWER = 10.0
+"""Time for the machine at an address to answer at all [s]."""
 _LIBRARIES = ("hedgefox", "torch", "numpy", "taichi", "warp-lang", "newton")
 """What decides bits."""
 
@@ -79,13 +82,21 @@ def _joined(address: str | None, number: int | None) -> Any:
     else:
         settings |= {"address": address}
     try:
+        _require_answer(address)
         ray.init(**settings)
-    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+    except (OSError, ValueError, OverflowError, RuntimeError) as error:
         why = str(error).strip().splitlines()[0][:200]
         raise MisuseError(
             f"no Ray cluster answers at {address or 'this machine'} ({why}); `ray start` makes one"
         ) from error
     return ray
+
+
+def _require_answer(address: str | None) -> None:
+    """Raise OSError where nothing listens at HOST:PORT: Ray itself would ask again for many minutes."""
+    host, _, port = (address or "").rpartition(":")
+    if host and port.isdecimal() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER).close()
 
 
 @functools.cache

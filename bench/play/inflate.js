@@ -1,4 +1,5 @@
-// HedgefoxInflate(text): bytes that were deflated and written in base 85 → a promise of them. It fails where a browser is too old.
+// HedgefoxInflate(text, most): bytes that were deflated and written in base 85 → a promise of them, which fails where a browser is
+// too old, and for more than `most` bytes.
 "use strict";
 var HedgefoxInflate = (() => {
   const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~";
@@ -16,9 +17,16 @@ var HedgefoxInflate = (() => {
     return made.subarray(0, made.length - (5 * groups - text.length));
   }
 
-  return async (text) => {
+  return async (text, most = Infinity) => {
     if (typeof DecompressionStream === "undefined") throw new Error("This browser cannot unpack charts and films; one of 2023 or later can.");
     const stream = new Blob([bytesOf(text)]).stream().pipeThrough(new DecompressionStream("deflate"));
-    return new Uint8Array(await new Response(stream).arrayBuffer());
+    const reader = stream.getReader(), parts = [];
+    let size = 0;
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      size += part.value.length;
+      if (size > most) throw new Error(`More than ${most} bytes unfold.`);
+      parts.push(part.value);
+    }
+    return new Uint8Array(await new Blob(parts).arrayBuffer());
   };
 })();

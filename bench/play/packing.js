@@ -4,6 +4,8 @@ var HedgefoxPacking = (() => {
   const KINDS = { driven: Uint8Array, mass: Float32Array, faces: Uint32Array, body: Int32Array, box_offset: Float32Array, obstacle_position: Float32Array };
   const ORDER = 2;
   const POSE_GONE = 65535;
+  // As packing.py and film.py have them.
+  const MOST_BYTES = 65 * 2 ** 20, MOST_FILMS = 6;
 
   // Numbers (T, N, C) from their folded second differences, which stand by channel, low bytes first.
   function unfolded(bytes, frames, channels) {
@@ -28,11 +30,12 @@ var HedgefoxPacking = (() => {
   }
 
   async function unpack(text) {
-    const whole = await HedgefoxInflate(text);
+    const whole = await HedgefoxInflate(text, MOST_BYTES);
     const length = new DataView(whole.buffer).getUint32(4, true);
     const data = JSON.parse(new TextDecoder().decode(whole.subarray(8, 8 + length)));
     const block = (where) => whole.slice(8 + length + where.at, 8 + length + where.at + where.bytes);
     for (const [name, Kind] of Object.entries(KINDS)) if (data[name]) data[name] = new Kind(block(data[name]).buffer);
+    if (data.films.length > MOST_FILMS) throw new Error(`More than ${MOST_FILMS} films in one player.`);
     for (const film of data.films) {
       film.position = unfolded(block(film.position), data.frames, data.axes);
       if (film.pose) film.pose = poses(unfolded(block(film.pose), data.frames, 7), film.pose.low, film.pose.step);

@@ -15,6 +15,7 @@ import torch
 from hedgefox import surrogates
 from hedgefox.contracts import MisuseError, Trajectory, registry
 from hedgefox.datasets import Windows
+from hedgefox.jepa import planning
 from hedgefox.surrogates._message_passing import EncodeProcessDecode
 from hedgefox.surrogates._neighbours import radius_graph
 from torch import Tensor
@@ -96,7 +97,9 @@ def test_rollouts(device: str, name: str) -> None:
     close(got.position, right.position, SHARE[device] * moved)
 
 
-@pytest.mark.parametrize("name", ["particle_gnn", "particle_gnn-bundle_4", "particle_gnn-bfloat16", "mesh_gnn", "rigid_gnn"])
+@pytest.mark.parametrize(
+    "name", ["particle_gnn", "particle_gnn-bundle_4", "particle_gnn-bfloat16", "mesh_gnn", "rigid_gnn"]
+)
 @pytest.mark.parametrize("device", DEVICES)
 def test_calls_of_fixed_shape(device: str, name: str) -> None:
     """On CUDA one graph a call: against kernel by kernel there, twice from one start, and from another start of its shape."""
@@ -118,6 +121,53 @@ def test_calls_of_fixed_shape(device: str, name: str) -> None:
         close(again, got.position, 0.0 if file == "particle_gnn" else SHARE[device] * moved)
     assert model.calls.ready
     assert all((call.captured.graph is not None) == (device == "cuda") for call in model.calls.ready.values())
+
+
+@pytest.mark.parametrize("domain", FILMS)
+@pytest.mark.parametrize("device", DEVICES)
+def test_leaps_of_fixed_shape(device: str, domain: str) -> None:
+    """On CUDA one graph a leap: against kernel by kernel there, again, and for another film of the same shapes."""
+    films = [FILMS[domain](3, 8, seed=SEED % 1000 + k, extra_script=8) for k in (0, 1)]
+    model = woken(network("jepa", domain, films[0])).to(device)
+    for film in (films[0], films[1], films[0]):
+        past = film.to(device)
+        model.captured = False
+        right = model.rollout(past, 8)
+        model.captured = True
+        got, again = (model.rollout(past, 8).position for _ in range(2))
+        moved = float((right.position - past.position[-1]).abs().max()) + float(right.scene.diagonal.max())
+        # The same kernels on the same numbers; a product may be cut up otherwise in a graph's own workspace.
+        close(got, right.position, (1e-5 if device == "cuda" else 0.0) * moved)
+        close(again, got, (1e-6 if device == "cuda" else 0.0) * moved)
+    assert model.leaps.ready
+    assert all((call.graph is not None) == (device == "cuda") for call in model.leaps.ready.values())
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_plans(device: str) -> None:
+    """The futures of candidates, and which of them is chosen."""
+    past = FILMS["fluid"](1, 8, seed=SEED % 1000, extra_script=16)
+    model, drive = woken(network("jepa", "fluid", past)), planning.Drive("node_position", speed=1.0, reach=0.3)
+    actions = 2 * torch.rand((6, drive.knots, 1), generator=generator()) - 1
+    right = planning.futures(model, past, drive.script(past, actions, 8), (3, 8))
+    there, model = past.to(device), model.to(device)
+    got = planning.futures(model, there, drive.script(there, actions, 8), (3, 8))
+    assert right.position is not None
+    assert got.position is not None
+    close(got.position, right.position, SHARE[device] * float(past.scene.diagonal.max()))
+    goal = right.centre()[-1, 3]
+    found = planning.plan(model, there, drive, planning.distance_to(goal), n_frames=8, search=planning.Search(32, 2))
+    assert found.cost <= found.by_round[0] <= found.nothing
+    assert found.script.node_position.device.type == device
+
+
+def woken(model: Any) -> Any:
+    """A jepa none of whose weights are zero: as drawn, it says that nothing moves."""
+    drawn = generator()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.1 * torch.randn(p.shape, generator=drawn))
+    return model
 
 
 def network(name: str, domain: str, film: Trajectory) -> Any:

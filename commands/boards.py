@@ -95,7 +95,7 @@ def do_report(args: argparse.Namespace) -> Answer:
 def add_explain(verbs: Any) -> None:
     """`explain`."""
     what = "a figure of the board traced back: its formula, records and samples, and the figure made again from them"
-    made = verb(verbs, "explain", what, "hedgefox explain fluid/test/jepa/position_rmse_20 results", do_explain)
+    made = verb(verbs, "explain", what, "hedgefox explain hour/fluid/test/jepa/position_rmse_20 results", do_explain)
     cell = "[TRACK/]DOMAIN/SPLIT/MODEL/COLUMN; a column of `leaderboard --json`, rank, or metrics/NAME@V"
     made.add_argument("cell", metavar="BOARD_CELL", help=cell)
     made.add_argument("folder", type=Path, metavar="DIR", help="a folder of records")

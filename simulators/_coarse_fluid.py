@@ -55,13 +55,14 @@ class CoarseFluid(Stepper[CoarseState]):
 
     def advance(self, state: CoarseState, script: Script) -> CoarseState:
         """Step the coarse particles by one frame and move the tracers with them."""
-        coarse = self.solver.advance(state.coarse, script)
+        driven = self.solver.driven(state.coarse.scene, script)
+        coarse = self.solver.advance(state.coarse, script, driven)
         scene, dt, tracer = state.scene, state.scene.frame_interval, state.tracer
         # Spray that has lost the fluid flies freely.
         falling = tracer.velocity + dt * scene.gravity[scene.node_scene]
-        after = self.solver.carry(coarse, script, tracer.position + dt * tracer.velocity, scene, falling)
+        after = self.solver.carry(coarse, driven, tracer.position + dt * tracer.velocity, scene, falling)
         position = _kept_in_box(scene, script, tracer.position + 0.5 * dt * (tracer.velocity + after))
-        velocity = self.solver.carry(coarse, script, position, scene, falling)
+        velocity = self.solver.carry(coarse, driven, position, scene, falling)
         return dataclasses.replace(state, coarse=coarse, tracer=place_driven(Frame(position, velocity), scene, script))
 
     def decode(self, state: CoarseState) -> Frame:

@@ -137,12 +137,12 @@ class SphSolver:
         """
         answer = dataclasses.replace(state, velocity=torch.zeros_like(state.velocity), density=state.density.clone())
         constants = self._constants(state.scene.frame_interval, moving=False)
-        driven = self._driven_arrays(state.scene, _held(script))
+        driven = self.driven(state.scene, _held(script))
         self._substeps(answer, constants, driven, self.settings.relaxation_steps)
         return dataclasses.replace(state, density=answer.density)
 
-    def advance(self, state: SphState, script: Script) -> SphState:
-        """One frame forward, from script frame 0 to 1."""
+    def advance(self, state: SphState, script: Script, driven: dict[str, Tensor] | None = None) -> SphState:
+        """One frame forward, from script frame 0 to 1; `driven` is the script's `driven`, for who has it."""
         new = dataclasses.replace(
             state,
             position=state.position.clone(),
@@ -150,24 +150,23 @@ class SphSolver:
             density=state.density.clone(),
         )
         constants = self._constants(state.scene.frame_interval, moving=True)
-        driven = self._driven_arrays(state.scene, script)
+        driven = self.driven(state.scene, script) if driven is None else driven
         self._substeps(new, constants, driven, self.settings.substeps)
         return new
 
-    def carry(self, state: SphState, script: Script, tracers: Tensor, scene: Scene, keep: Tensor) -> Tensor:
+    def carry(self, state: SphState, driven: dict[str, Tensor], tracers: Tensor, scene: Scene, keep: Tensor) -> Tensor:
         """Velocity of the fluid at tracers (N, D) of `scene`; `keep` (N, D) where no particle is within the kernel's reach.
 
-        The state stands at frame 1 of the script.
+        The state stands at frame 1 of the script that is `driven`.
         """
         from . import _sph_kernels, _taichi
 
         _taichi.start(self.device)
         dtype, a = self.settings.dtype, state.arrays
-        driven = self._driven_arrays(state.scene, script)
         u = keep.to(self.device, dtype).contiguous().clone()
         elapsed = state.scene.frame_interval
-        _sph_kernels.carry(
-            scene.dim, self._by_scene(state), elapsed, self.smoothing_length, state.position, state.velocity,
+        _taichi.launch(
+            _sph_kernels.carry, scene.dim, self._by_scene(state), elapsed, self.smoothing_length, state.position, state.velocity,
             *(a[n] for n in ("scene", "lower", "wall", "scene_ptr", "cell_number", "cell_size", "cell_offset")),
             driven["box"], driven["box_slope"], *(a[n] for n in ("cell", "count", "start", "order", "xs", "vs")),
             tracers.to(self.device, dtype).contiguous(), scene.node_scene.to(torch.int32), scene.scene_ptr.to(torch.int32), u,
@@ -190,9 +189,11 @@ class SphSolver:
 
     @staticmethod
     def _launch(kernel: Any, k: int, state: SphState, constants: Tensor, driven: dict[str, Tensor]) -> None:
+        from . import _taichi
+
         a = state.arrays
-        kernel(
-            state.scene.dim, k, constants, state.position, state.velocity, state.density,
+        _taichi.launch(
+            kernel, state.scene.dim, k, constants, state.position, state.velocity, state.density,
             *(a[n] for n in _MATTER), *(a[n] for n in _SCENES), driven["box"], driven["box_slope"],
             *(a[n] for n in _OBSTACLES), driven["obstacle"], driven["obstacle_slope"], driven["node"],
             driven["node_slope"], *(a[n] for n in _SCRATCH),
@@ -207,7 +208,7 @@ class SphSolver:
         ]  # fmt: skip
         return torch.tensor(values, dtype=s.dtype, device=self.device)
 
-    def _driven_arrays(self, scene: Scene, script: Script) -> dict[str, Tensor]:
+    def driven(self, scene: Scene, script: Script) -> dict[str, Tensor]:
         """Where driven things stand at the frame's start, and their velocities over the frame."""
         out = {}
         for name, values in (
@@ -215,9 +216,9 @@ class SphSolver:
             ("obstacle", script.obstacle_position),
             ("node", script.node_position),
         ):
-            now, then = values[0].to(self.device, torch.float64), values[1].to(self.device, torch.float64)
-            out[name] = _never_empty(now.to(self.settings.dtype))
-            out[f"{name}_slope"] = _never_empty(((then - now) / scene.frame_interval).to(self.settings.dtype))
+            pair = _never_empty(values[:2].to(self.device, torch.float64), rows=1)
+            out[name] = pair[0].to(self.settings.dtype)
+            out[f"{name}_slope"] = ((pair[1] - pair[0]) / scene.frame_interval).to(self.settings.dtype)
         return out
 
     def _arrays(self, scene: Scene) -> dict[str, Tensor]:
@@ -275,9 +276,10 @@ _OBSTACLES = ("obstacle_ptr", "obstacle_kind", "obstacle_size")
 _SCRATCH = ("cell", "count", "start", "order", "xs", "vs", "rs", "rs_new", "ms")
 
 
-def _never_empty(values: Tensor) -> Tensor:
-    """Taichi takes no empty arrays; a row that no pointer reaches stands in for none."""
-    return values.contiguous() if values.shape[0] else values.new_zeros((1, *values.shape[1:]))
+def _never_empty(values: Tensor, rows: int = 0) -> Tensor:
+    """Taichi takes no empty arrays; a row that no pointer reaches stands in for none. `rows` is their axis."""
+    shape = list(values.shape)
+    return values.contiguous() if shape[rows] else values.new_zeros([*shape[:rows], 1, *shape[rows + 1 :]])
 
 
 def _held(script: Script) -> Script:

@@ -11,7 +11,6 @@ import math
 import torch
 from torch import Tensor
 
-from ..contracts._ragged import group_of_row
 from ..contracts.bodies import mass_properties as mass_properties
 from ..contracts.bodies import rotation_matrix as rotation_matrix
 from ..contracts.bodies import unit_inertia as unit_inertia
@@ -25,7 +24,7 @@ MOST_NODES = 26
 
 def body_scene(scene: Scene) -> Tensor:
     """The scene of each body, shape (P,)."""
-    return group_of_row(scene.body_ptr)
+    return scene.body_scene
 
 
 def surface_points(kind: int, size: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from hedgefox.jepa._model import Jepa
 from hedgefox.jepa.planning import Drive, Futures, Search, distance_to, futures, plan
 
 from . import particles, sheets, solids
+from .test_captured import trouble
 
 FILMS: dict[str, Callable[..., Trajectory]] = {"fluid": particles.film, "cloth": sheets.film, "rigid": solids.film}
 PARAMETERS = tuple(sorted({p for make in FILMS.values() for p in make(1, 1).scene.parameters}))
@@ -235,6 +236,13 @@ def test_a_leap_keeps_what_it_answered_and_shapes_beyond_a_few_are_dropped(model
         rollout(ours, past(scenes=scenes), True)
     assert len(ours.leaps.ready) == KEPT
     assert not copy.deepcopy(ours).leaps.ready
+
+
+def test_a_leap_asks_the_device_nothing_and_makes_no_tensor_from_the_host(model: Jepa) -> None:
+    """What would end a capture; CUDA itself is in test_cuda.py."""
+    ours = copy.deepcopy(model)
+    rollout(ours, past(), True)
+    assert [trouble(leap.function, leap.buffers) for leap in ours.leaps.ready.values()] == [[]] * 4
 
 
 def test_other_weights_are_other_leaps(model: Jepa) -> None:

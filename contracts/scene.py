@@ -82,6 +82,10 @@ class Script:
         """The same script, seen from a later frame (a view)."""
         return self._map(lambda name, x: x[frame:])
 
+    def held(self, frames: int) -> Script:
+        """The same script, standing still for so many frames more."""
+        return self._map(lambda _, x: torch.cat([x, x[-1:].expand(frames, -1, -1)]))
+
     def _map(self, function: Callable[[str, Tensor], Tensor]) -> Script:
         return Script(**{f.name: function(f.name, getattr(self, f.name)) for f in dataclasses.fields(self)})
 

@@ -110,7 +110,8 @@ class Imagined:
 
     @torch.no_grad()
     def __init__(self, model: Jepa, past: Trajectory) -> None:
-        model.check_request(_held(past), 1)
+        held = dataclasses.replace(past, scene=past.scene.with_script(past.scene.script.held(1)))
+        model.check_request(held, 1)
         self.model, self.past, self.state = model, past, model.encode(past)
         self.matter = model.backbone.encoder.gathered(self.state.start)
 
@@ -178,9 +179,3 @@ class Imagined:
 def _each(x: Tensor, number: int) -> Tensor:
     """(1, ...) as (number, ...), without copies."""
     return x.expand(number, *x.shape[1:])
-
-
-def _held(past: Trajectory) -> Trajectory:
-    """The film under a script that stands still for a frame behind its end."""
-    script = past.scene.script._map(lambda _, x: torch.cat([x, x[-1:]]))
-    return dataclasses.replace(past, scene=past.scene.with_script(script))

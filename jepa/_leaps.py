@@ -7,12 +7,11 @@ its own, with exactly as much room as it needs, so nothing is padded and nothing
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-from ..surrogates._captured import Captured, outline
+from ..surrogates._captured import Captured, Ready
 
 KEPT = 8
 """Shapes that are kept: a rollout has at most four, a plan three."""
@@ -25,20 +24,13 @@ class Leaps:
     """Predictors in calls of fixed shape that are ready; a copy of the model begins with none."""
 
     def __init__(self) -> None:
-        self.ready: OrderedDict[Hashable, Captured] = OrderedDict()
-
-    def __reduce__(self) -> tuple[type[Leaps], tuple[()]]:
-        return Leaps, ()
+        self.ready: Ready[Captured] = Ready(KEPT)
 
     def __call__(self, predictor: nn.Module, *inputs: Tensor | None) -> Tensor:
         """What the predictor answers, which is the caller's to keep; nothing has gradients."""
         given = [x for x in inputs if x is not None]
         there = tuple(x is not None for x in inputs)
-        key = (there, outline(given), tuple(p.data_ptr() for p in predictor.parameters()))
-        call = self.ready.pop(key, None) or Captured(_of_tensors(predictor, there), given)
-        self.ready[key] = call
-        if len(self.ready) > KEPT:
-            self.ready.popitem(last=False)
+        call = self.ready.for_((there, given), predictor, lambda: Captured(_of_tensors(predictor, there), given))
         return call(*given)[0].clone()
 
 

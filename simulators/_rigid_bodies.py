@@ -16,15 +16,10 @@ from ..contracts.bodies import rotation_matrix as rotation_matrix
 from ..contracts.bodies import unit_inertia as unit_inertia
 from ..contracts.bodies import volume as volume
 from ..contracts.rotation import rotate
-from ..contracts.scene import BodyShape, Scene
+from ..contracts.scene import BodyShape
 
 MOST_NODES = 26
 """Nodes of one body at most; a compound is thinned to so many."""
-
-
-def body_scene(scene: Scene) -> Tensor:
-    """The scene of each body, shape (P,)."""
-    return scene.body_scene
 
 
 def surface_points(kind: int, size: Tensor) -> Tensor:

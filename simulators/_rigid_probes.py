@@ -18,7 +18,7 @@ from ..contracts.errors import MisuseError
 from ..contracts.rotation import conjugate, fitted_pose, multiply, rotate
 from ..contracts.scene import BodyShape, Obstacle, Scene
 from ..contracts.trajectory import Trajectory
-from ._rigid_bodies import body_scene, mass_properties, node_points, rounded_points
+from ._rigid_bodies import mass_properties, node_points, rounded_points
 
 SLOTS = 24
 """Bodies that a scene's observable is made of; a scene with fewer counts them several times, one with more leaves some out."""
@@ -91,7 +91,7 @@ def invariants(film: Trajectory) -> dict[str, Tensor]:
     pose, twist = known.pose.double(), known.twist.double()
     spin = rotate(conjugate(pose[..., 3:]), twist[..., 3:])
     turning = 0.5 * (spin.unsqueeze(-2) @ inertia @ spin.unsqueeze(-1)).squeeze(-1).squeeze(-1)
-    height = -(pose[..., :3] * scene.gravity.double()[body_scene(scene)]).sum(-1)
+    height = -(pose[..., :3] * scene.gravity.double()[scene.body_scene]).sum(-1)
     energy = 0.5 * mass * twist[..., :3].square().sum(-1) + turning + mass * height
     total = group_sum(mass, scene.body_ptr)
     return {
@@ -131,7 +131,7 @@ def events(film: Trajectory) -> dict[str, Tensor]:
     known = with_poses(film)
     assert known.pose is not None
     assert known.twist is not None
-    scene, owner = film.scene, body_scene(film.scene)
+    scene, owner = film.scene, film.scene.body_scene
     fine = _finite(known)
     pose, twist = (x.nan_to_num().to(scene.shape_pose) for x in (known.pose, known.twist))
     upright = torch.tensor([0.0, 0.0, 1.0], device=film.device, dtype=pose.dtype)
@@ -148,7 +148,7 @@ def _finite(film: Trajectory) -> Tensor:
     """True for the frames of each scene in which every body and node is finite, (T, B)."""
     assert film.pose is not None
     bad = _any(~torch.isfinite(film.position).all(-1), film.scene.node_scene, film.scene.n_scenes)
-    return ~(bad | _any(~torch.isfinite(film.pose).all(-1), body_scene(film.scene), film.scene.n_scenes))
+    return ~(bad | _any(~torch.isfinite(film.pose).all(-1), film.scene.body_scene, film.scene.n_scenes))
 
 
 def _any(label: Tensor, owner: Tensor, n: int) -> Tensor:
@@ -204,7 +204,7 @@ def _meetings(film: Trajectory, pose: Tensor) -> Tensor:
     couple, of_pair = torch.unique(torch.stack([owner[a], owner[b]], -1), dim=0, return_inverse=True)
     met = _any(touch, of_pair, couple.shape[0]) if couple.numel() else touch.new_zeros((pose.shape[0], 0))
     new = met & ~met[:1]
-    return _any(new, body_scene(scene)[couple[:, 0]], scene.n_scenes)
+    return _any(new, scene.body_scene[couple[:, 0]], scene.n_scenes)
 
 
 def _all_solids(film: Trajectory, pose: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:

@@ -36,7 +36,7 @@ from ..contracts.scene import Scene, Script, Wall
 from ..contracts.seeds import stream
 from ..contracts.siblings import Ranges
 from ..contracts.trajectory import Frame, Trajectory, stack
-from ._rigid_bodies import body_scene, mass_properties
+from ._rigid_bodies import mass_properties
 from ._rigid_scenes import FAMILIES, FRICTION, RESTITUTION, draw_scene
 from ._rigid_settings import RigidSettings
 
@@ -124,14 +124,14 @@ class RigidSolver(Stepper[RigidState]):
         """One frame of substeps."""
         start = script.obstacle_position[0].to(self.device, torch.float32)
         speed = (script.obstacle_position[1] - script.obstacle_position[0]) / state.scene.frame_interval
-        still = torch.where(state.alive[body_scene(state.scene)].unsqueeze(-1), state.twist, 0.0)
+        still = torch.where(state.alive[state.scene.body_scene].unsqueeze(-1), state.twist, 0.0)
         pose, twist = state.worlds.advance(parked(state.scene, state.pose, state.alive), still, start, speed.to(start))
         alive = state.alive & finite_scenes(state.scene, pose, twist)
         return dataclasses.replace(state, pose=pose, twist=twist, alive=alive)
 
     def decode(self, state: RigidState) -> Frame:
         """Nodes carried by their bodies; NaN for scenes that are not alive."""
-        gone = ~state.alive[body_scene(state.scene)].unsqueeze(-1)
+        gone = ~state.alive[state.scene.body_scene].unsqueeze(-1)
         pose, twist = state.pose.masked_fill(gone, torch.nan), state.twist.masked_fill(gone, torch.nan)
         position, velocity = carried(state.local, pose, twist, state.scene.body_id)
         return Frame(position, velocity, pose, twist)
@@ -154,7 +154,7 @@ def finite_scenes(scene: Scene, *of_bodies: Tensor) -> Tensor:
     """True for scenes in which all rows of all given (P, ...) tensors are finite, shape (B,)."""
     good = torch.ones(scene.n_scenes, dtype=torch.bool, device=scene.device)
     for values in of_bodies:
-        good[body_scene(scene)[~torch.isfinite(values).all(-1)]] = False
+        good[scene.body_scene[~torch.isfinite(values).all(-1)]] = False
     return good
 
 
@@ -171,13 +171,13 @@ def parked(scene: Scene, pose: Tensor, alive: Tensor) -> Tensor:
     place = torch.zeros_like(pose)
     place[:, 2] = 1e3 + 10.0 * torch.arange(pose.shape[0], device=pose.device)
     place[:, 6] = 1.0
-    return torch.where(alive[body_scene(scene)].unsqueeze(-1), pose, place)
+    return torch.where(alive[scene.body_scene].unsqueeze(-1), pose, place)
 
 
 def deepest_start(scene: Scene) -> Tensor:
     """Greatest depth [m] at which bodies may stand in one another at the start, shape (B,)."""
     extent = torch.where(scene.shape_size > 0, scene.shape_size, torch.inf).amin(-1).double()
-    owner = body_scene(scene)[scene.shape_body]
+    owner = scene.body_scene[scene.shape_body]
     least = [extent[owner == b].min() for b in range(scene.n_scenes)]
     return DEEPEST_START * torch.stack(least)
 

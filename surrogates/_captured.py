@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Tree = TypeVar("Tree")
+Made = TypeVar("Made")
 
 WARM_UP = 3
 """Calls before capture, in which libraries set themselves up; PyTorch's own examples take as many."""
@@ -68,6 +70,28 @@ class Captured:
             warnings.warn(f"not captured, runs kernel by kernel: {str(error).splitlines()[0]}", stacklevel=3)
             return
         self.graph = graph
+
+
+class Ready(OrderedDict[Hashable, Made]):
+    """What is ready for values of one outline and for a module's weights where they lie; the last `kept` stay.
+
+    A copy begins with none.
+    """
+
+    def __init__(self, kept: int) -> None:
+        super().__init__()
+        self.kept = kept
+
+    def __reduce__(self) -> tuple[type[Ready[Made]], tuple[int]]:
+        return Ready, (self.kept,)
+
+    def for_(self, tree: Any, module: nn.Module, make: Callable[[], Made]) -> Made:
+        """The one that is ready, else what is made."""
+        key = (outline(tree), tuple(x.data_ptr() for x in (*module.parameters(), *module.buffers())))
+        self[key] = made = self.pop(key) if key in self else make()
+        if len(self) > self.kept:
+            self.popitem(last=False)
+        return made
 
 
 def parts(tree: Any) -> Iterator[tuple[str, Any]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from abc import abstractmethod
-from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from ..contracts import Frame, Script, Trajectory
 from ._base import Learner
-from ._captured import Captured, outline, rebuilt, tensors_of
+from ._captured import Captured, Ready, outline, rebuilt, tensors_of
 from ._fixed_graph import Room
 
 KEPT = 4
@@ -110,7 +109,7 @@ class Calls(Generic[State]):
     """Those that a model has ready, and the room that its graphs took; a copy of the model begins with none."""
 
     def __init__(self) -> None:
-        self.ready: OrderedDict[Hashable, Call[State]] = OrderedDict()
+        self.ready: Ready[Call[State]] = Ready(KEPT)
         self.rooms: dict[Hashable, Room] = {}
 
     def __reduce__(self) -> tuple[type[Calls[State]], tuple[()]]:
@@ -118,11 +117,7 @@ class Calls(Generic[State]):
 
     def one(self, model: InCalls[State], state: State, scripts: tuple[Script, Script]) -> Call[State]:
         """One for such a state, which is written into it."""
-        key = (outline((state, scripts)), tuple(x.data_ptr() for x in (*model.parameters(), *model.buffers())))
-        call = self.ready.pop(key, None) or Call(model, state, scripts)
-        self.ready[key] = call
-        if len(self.ready) > KEPT:
-            self.ready.popitem(last=False)
+        call = self.ready.for_((state, scripts), model, lambda: Call(model, state, scripts))
         call.begin(state)
         return call
 
@@ -165,7 +160,7 @@ def with_room(state: State, room: Room) -> State:
 def _scripts(model: InCalls[State], script: Script, n_frames: int) -> list[tuple[Script, Script]]:
     """Of each call: what the network is shown, and the frames ahead."""
     m = model.per_call
-    longer = _held_beyond(script, m)
+    longer = script.held(m)
     return [(_rows(model.seen(script.starting_at(k)), 0, 2), _rows(longer, k, m + 1)) for k in range(0, n_frames, m)]
 
 
@@ -187,8 +182,3 @@ def _film(
 def _rows(script: Script, first: int, number: int) -> Script:
     """Some frames of a script (a view)."""
     return script._map(lambda _, x: x[first : first + number])
-
-
-def _held_beyond(script: Script, frames: int) -> Script:
-    """A script that stands still for so many frames more."""
-    return script._map(lambda _, x: torch.cat([x, x[-1:].expand(frames, -1, -1)]))

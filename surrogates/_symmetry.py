@@ -106,7 +106,7 @@ def _placed(scene: Scene, vector: Map, point: Callable[[Tensor, Tensor], Tensor]
 
 
 def _film(film: Trajectory, scene: Scene, vector: Map, point: Callable[[Tensor, Tensor], Tensor]) -> Trajectory:
-    bodies = group_of_row(film.scene.body_ptr)
+    bodies = film.scene.body_scene
     pose = None if film.pose is None else _pose(film.pose, vector, point(film.pose[..., :3], bodies))
     twist = (
         None if film.twist is None else torch.cat([vector(film.twist[..., :3]), -vector(film.twist[..., 3:])], dim=-1)

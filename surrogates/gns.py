@@ -28,7 +28,6 @@ import torch
 from torch import Tensor
 
 from ..contracts import MisuseError, ModelCard, Scene, Script, Trajectory
-from ..contracts._ragged import group_of_row
 from ._base import Run, Setting, Variant, as_settings, configured, kind_of
 from ._embedding import flattened, lifted, lifted_scene, lifted_script
 from ._features import (
@@ -200,7 +199,7 @@ class GNS(OneStep):
         parts = [near, both_ways(scene.edges), inward, inward.flip(0)]
         sizes = torch.tensor([part.shape[1] for part in parts], device=scene.device)
         kind = torch.arange(KINDS_OF_EDGE, device=scene.device).repeat_interleave(sizes)
-        scene_of = torch.cat([scene.node_scene, group_of_row(scene.body_ptr)])
+        scene_of = torch.cat([scene.node_scene, scene.body_scene])
         return Graph(scene_of, _mass_share(scene), torch.cat(parts, dim=1), kind)
 
     def edge_features(self, scene: Scene, graph: Graph, position: Tensor, moved: Tensor) -> Tensor:

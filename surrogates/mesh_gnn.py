@@ -81,6 +81,11 @@ class Settings(SpecialistSettings):
     spectral_radius: float = 0.97
     """Assumed of the corrections; the nearer to one, the faster long sheets settle, and the more they overshoot."""
 
+    @property
+    def contact(self) -> float:
+        """Distance at which the sheet sees itself [m]."""
+        return self.contact_in_spacings * self.spacing
+
 
 def preset(size: str) -> Settings:
     """Settings by size."""
@@ -143,14 +148,14 @@ class MeshGNN(Accelerated):
     def near(self, state: History) -> Near:
         """What of a sheet touches itself, in a graph of fixed shape."""
         assert state.room is not None
-        scene, reach = state.scene, self.set.contact_in_spacings * self.set.spacing
+        scene, reach = state.scene, self.set.contact
         return fixed_graph(state.position[-1], reach, scene, state.room, lambda i, j: far_apart(scene, i, j, reach))
 
     def edges(self, state: History) -> tuple[Tensor, Arriving | None]:
         """Mesh edges and then contacts (2, E), and how they are summed where contacts have a fixed shape."""
-        mesh, reach = both_ways(state.scene.edges), self.set.contact_in_spacings * self.set.spacing
+        mesh = both_ways(state.scene.edges)
         if state.room is None:
-            contact = self_contacts(state.scene, state.position[-1], reach)
+            contact = self_contacts(state.scene, state.position[-1], self.set.contact)
             return torch.cat([mesh, contact], dim=1), None
         near, n_mesh = self.near(state), mesh.shape[1]
 

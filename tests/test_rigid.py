@@ -232,12 +232,12 @@ def test_every_scene_of_every_split_runs_and_has_contacts(split: str) -> None:
     assert diverged(film) == [-1] * 12
     # Free flight from the past is not the truth: something touched something.
     past, now = film.frames(0, 5), film.frames(5)
-    gravity = film.scene.gravity[bodies.body_scene(film.scene)]
+    gravity = film.scene.gravity[film.scene.body_scene]
     t = 0.02 * torch.arange(1, now.n_frames + 1)[:, None, None]
     flight = pose_of(past)[-1, :, :3] + twist_of(past)[-1, :, :3] * t + 0.5 * gravity * t**2
     off = (pose_of(now)[..., :3] - flight).norm(dim=-1)[-1]
     for b in range(12):
-        assert float(off[bodies.body_scene(film.scene) == b].max()) > 0.05
+        assert float(off[film.scene.body_scene == b].max()) > 0.05
 
 
 def test_something_moves_in_every_scene() -> None:

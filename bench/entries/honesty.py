@@ -91,7 +91,7 @@ def unseen(past: Trajectory) -> tuple[Trajectory, Tensor]:
     )
     pose = film.pose
     if pose is not None:
-        pose = torch.cat([pose[..., :3] + by[group_of_row(scene.body_ptr)], pose[..., 3:]], dim=-1)
+        pose = torch.cat([pose[..., :3] + by[scene.body_scene], pose[..., 3:]], dim=-1)
     moved = dataclasses.replace(film, scene=moved_scene, position=film.position + node, pose=pose)
     return moved, torch.linalg.vector_norm(by, dim=-1)
 

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from ...contracts import Trajectory
-from ...contracts._ragged import group_of_row
 from ...contracts.rotation import fitted_pose, local_points
 from ._common import capped, corresponds
 
@@ -34,7 +33,7 @@ def mean_over_bodies(error: Tensor, cap: Tensor | float, truth: Trajectory, pred
     scene = truth.scene
     moved = torch.zeros(error.shape[1], dtype=torch.float64, device=error.device)
     moved[scene.body_id[scene.free & (scene.body_id >= 0)]] = 1.0
-    owner = group_of_row(scene.body_ptr)
+    owner = scene.body_scene
     number = moved.new_zeros(scene.n_scenes).index_add_(0, owner, moved)
     # A pose that is not finite although its film goes on costs all that an error can.
     known = torch.where(moved > 0, error.nan_to_num(nan=torch.inf), 0.0)

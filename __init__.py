@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .bench.show.verbs import generate as generate
     from .bench.show.verbs import leaderboard as leaderboard
     from .bench.show.verbs import load as load
+    from .bench.show.verbs import pretrained as pretrained
     from .bench.show.verbs import report as report
     from .bench.show.verbs import run as run
     from .bench.show.verbs import score as score
@@ -56,7 +57,7 @@ _FROM = {
     "contracts.registry": ["domain"],
     "datasets": ["save"],
     "bench.show.verbs": [
-        *("claims", "compare", "generate", "leaderboard", "load", "report", "run"),
+        *("claims", "compare", "generate", "leaderboard", "load", "pretrained", "report", "run"),
         *("score", "show", "speed", "train", "validate", "verify"),
     ],
     "bench.show.player": ["play"],
@@ -84,6 +85,7 @@ __all__ = [
     "leaderboard",
     "load",
     "play",
+    "pretrained",
     "report",
     "run",
     "save",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,12 +50,3 @@ def trainings(track: Track, domains: Sequence[str]) -> list[Training]:
         baseline = registry.model(name).KIND == "baseline"
         jobs += [(each, baseline, Training(part, name, seed)) for part in parts for seed in seeds]
     return [job for *_, job in sorted(jobs, key=lambda entry: entry[:2])]
-
-
-def folder_hash(folder: Path) -> str:
-    """SHA-256 of a saved model's weights and description."""
-    digest = hashlib.sha256()
-    for name in ("weights.safetensors", "model.json"):
-        if (folder / name).is_file():
-            digest.update((folder / name).read_bytes())
-    return digest.hexdigest()

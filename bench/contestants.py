@@ -10,6 +10,7 @@ from typing import Any
 from ..contracts import Domain, MisuseError, Model, Recipe, Track, registry
 from ..contracts.card import knows
 from ..contracts.nearest import one_of
+from ._hashes import folder_hash
 from .entries import entry, given, predictions
 
 REFERENCE = "reference"
@@ -26,6 +27,8 @@ class Contestant:
     """The user's own file that it was built from, if it was."""
     source_sha256: str | None = None
     """SHA-256 of that file's bytes."""
+    weights_sha256: str | None = None
+    """SHA-256 of the saved weights that it was read from, if it was."""
     exempt: tuple[str, ...] = ()
     """Checks of `check_model` that the file leaves out."""
     handed: bool = False
@@ -49,8 +52,9 @@ class Contestant:
     @property
     def about(self) -> Mapping[str, Any]:
         """What a record says of where it came from, beside its card."""
-        file = {} if self.source_sha256 is None else {"source_sha256": self.source_sha256}
-        return file | ({"predictions": True} if isinstance(self.model, predictions.Predictions) else {})
+        hashes = {"source_sha256": self.source_sha256, "weights_sha256": self.weights_sha256}
+        foretold = {"predictions": True} if isinstance(self.model, predictions.Predictions) else {}
+        return {k: v for k, v in hashes.items() if v is not None} | foretold
 
 
 def surrogate_names(domain: str, track: Track | None = None) -> list[str]:
@@ -94,7 +98,7 @@ def resolve(spec: str, domain: Domain, recipe: Recipe, *, size: str, device: str
         model = _surrogates().load(Path(spec), device)
         # The card lies in a file, which anybody may have edited.
         entry.require_card(Path(spec), model.card, domain.name)
-        return Contestant(model, model.card.seed)
+        return Contestant(model, model.card.seed, weights_sha256=folder_hash(Path(spec)))
     ladder: Mapping[str, Model] = domain.ladder(recipe, device)
     if spec in ladder:
         return Contestant(ladder[spec])
@@ -124,7 +128,7 @@ def _entered(path: Path, domain: Domain, recipe: Recipe, size: str, device: str,
     made = entry.load(path, domain.name, size=size, device=device, seed=seed)
     card = made.model.card
     _require_new_name(path, card.name, domain, recipe, device)
-    return Contestant(made.model, card.seed, path, made.source_sha256, made.exempt)
+    return Contestant(made.model, card.seed, path, made.source_sha256, exempt=made.exempt)
 
 
 def _require_new_name(origin: str | Path, name: str, domain: Domain, recipe: Recipe, device: str) -> None:

@@ -16,8 +16,8 @@ from ..contracts import Domain, MisuseError, registry
 from ..contracts.track import track_of
 from . import environment
 from . import record as records
+from ._hashes import folder_hash
 from ._metric import every_metric
-from ._trainings import folder_hash
 from .alike import fixed
 from .contestants import Contestant, resolve, surrogate_names
 from .entries.admission import films_on_the_spot, require_admissible
@@ -127,7 +127,8 @@ class Round(Pipeline):
                 if model.card.collapsed:
                     self.fail("enter", domain.name, COLLAPSED, model=model.card.name, seed=model.card.seed)
                 else:
-                    yield Contestant(model, model.card.seed), folder_hash(folder)
+                    digest = folder_hash(folder)
+                    yield Contestant(model, model.card.seed, weights_sha256=digest), digest
 
     def brought(self, domain: Domain) -> Iterator[tuple[Contestant, str]]:
         """The models of users' files, checked, with the hash of the file."""

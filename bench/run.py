@@ -20,10 +20,11 @@ from ..contracts.model import offers_features
 from ..contracts.track import on_device
 from . import environment
 from ._assemble import failure, write_record
+from ._hashes import folder_hash
 from ._marks import Mark, at_work, followed
 from ._parts import Unit, probe_one, score_unit, train_one, traveller, travels
 from ._stages import Done, score_stage, stage
-from ._trainings import Training, folder_hash, trainings
+from ._trainings import Training, trainings
 from ._watch import Watch, probe_job, training_title
 from .contestants import Contestant, spread, surrogate_names
 from .floor import floor_one
@@ -289,7 +290,8 @@ class Pipeline:
             if isinstance(model, str):
                 self.fail("train", domain, model, model=name, seed=job.seed)
             else:
-                made.append(Contestant(model, job.seed))
+                digest = self.weights[f"{domain}/{name}#{job.seed}"]
+                made.append(Contestant(model, job.seed, weights_sha256=digest))
         return made
 
     # -- score ---------------------------------------------------------------------------------------------------------

@@ -17,9 +17,9 @@ from typing import Any
 from ..contracts import MisuseError
 from . import environment
 from . import record as records
+from ._hashes import folder_hash
 from ._marks import Mark
 from ._stages import CONTESTANTS, changed, digests, read_stage
-from ._trainings import folder_hash
 from ._watch import NOTE, Job, read_note, runs_in
 
 STATES = ("running", "failed", "interrupted", "stale", "missing", "waiting", "done")

@@ -49,15 +49,18 @@ def score(
     splits: Sequence[str] | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
+    pretrained: Sequence[str] = (),
+    results: str | Path | None = None,
 ) -> dict[str, Any]:
     """Score models on one domain's data; returns the record, and writes it with its curves into `out` when given.
 
     A model is a Model, a folder of weights or of predictions, a Python file of your own, the name of a surrogate that needs no
     training, a rung of the ladder, or "reference". Domain and track default to those of the data; `splits` to all but train and
-    valid. A Model, or one from a file, is checked first (bench/entries/admission.py).
+    valid. A Model, or one from a file, is checked first (bench/entries/admission.py). `pretrained` names weights that the records
+    below `results` hold (bench/pretrained.py), which compete beside the models.
 
     Raises MisuseError for an unknown model, split or device, and for data that are not a data set; CheckFailed when such a
-    model breaks the contract of a model.
+    model breaks the contract of a model, and when recorded weights are not those that were scored.
     """
     from ..datasets import load, manifest_hash
 
@@ -66,6 +69,7 @@ def score(
     kind = registry.domain(config["domain"] if domain is None else domain)
     chosen_track = _track(config["track"] if track is None else track)
     _require_size(folder, config, chosen_track)
+    models = [*models, *_recorded(pretrained, results, kind.name, chosen_track.size)]
     recipe = kind.recipe(chosen_track.size)
     who = _contestants(models, kind, recipe, chosen_track, environment.require_device(device))
     chosen = _splits(config, splits)
@@ -101,14 +105,18 @@ def speed(
     track: str | Track = "quick",
     device: str = "cpu",
     progress: Progress | None = None,
+    pretrained: Sequence[str] = (),
+    results: str | Path | None = None,
 ) -> dict[str, Any]:
     """Time models and the reference on one domain; returns the record, and writes it into `out` when given.
 
     Models as for `score`, but no predictions; the domain defaults to the one that a folder of weights was trained on. Starts are
     the first scenes of the split `test`. Raises as `score` does.
     """
-    kind = registry.domain(_domain_of(models) if domain is None else domain)
     chosen_track = _track(track)
+    asked = domain if domain is None or isinstance(domain, str) else domain.name
+    models = [*models, *_recorded(pretrained, results, asked, chosen_track.size)]
+    kind = registry.domain(_domain_of(models) if domain is None else domain)
     recipe = kind.recipe(chosen_track.size)
     wanted = [REFERENCE, *(m for m in models if m != REFERENCE)]
     who = _contestants(wanted, kind, recipe, chosen_track, environment.require_device(device))
@@ -139,6 +147,15 @@ def speed(
         seconds={"speed": time.perf_counter() - started},
         failures=[failure("speed", kind.name, failed[k], model=c.name, seed=c.seed) for k, c in lost.items()],
     )
+
+
+def _recorded(
+    names: Sequence[str], results: str | Path | None, domain: str | None, size: str
+) -> list[str | Path | Model]:
+    """Folders of the weights that records hold under some names."""
+    from .pretrained import folder_of
+
+    return [folder_of(name, results, domain=domain, size=size) for name in names]
 
 
 def validate(domain: str | Domain, full: bool = False) -> list[PhysicsCheck]:

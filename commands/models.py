@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from .._terminal import Answer, as_pairs, show_lines, show_table
-from ._arguments import count, device, folder, seed, verb
+from ._arguments import Parser, count, device, folder, seed, verb
 
 
 def add_train(verbs: Any) -> None:
@@ -50,14 +51,15 @@ def do_train(args: argparse.Namespace) -> Answer:
 
 def add_score(verbs: Any) -> None:
     """`score`."""
-    example = "hedgefox score linear persistence weights/linear --data data/fluid --out scores"
+    example = "hedgefox score persistence weights/linear --pretrained particle_gnn --data data/fluid --out scores"
     made = verb(verbs, "score", "accuracy, per trajectory and frame", example, do_score)
     made.add_argument(
         "models",
-        nargs="+",
+        nargs="*",
         metavar="MODEL|WEIGHTS|FILE",
         help="a name, 'reference', a rung, a folder of weights or of predictions, or a Python file of your own",
     )
+    _add_pretrained(made)
     folder(
         made, "--data", "the folder DIR/DOMAIN that generate wrote, or a set in another layout (see docs/foreign.md)"
     )
@@ -74,19 +76,39 @@ def add_score(verbs: Any) -> None:
     device(made)
 
 
+def _add_pretrained(made: Parser) -> None:
+    """--pretrained and --results."""
+    what = (
+        "weights that a record holds, [TRACK/][DOMAIN/]MODEL[@SEED], may be repeated (see `hedgefox list pretrained`)"
+    )
+    made.add_argument("--pretrained", action="append", default=[], metavar="NAME", help=what)
+    made.add_argument(
+        "--results", type=Path, metavar="DIR", help="of --pretrained: a folder of records; default: the checkout's"
+    )
+
+
+def _require_some(args: argparse.Namespace) -> None:
+    """Raise MisuseError when neither a model nor recorded weights are named."""
+    from ..contracts import MisuseError
+
+    if not args.models and not args.pretrained:
+        raise MisuseError("no model was given; name at least one, or recorded weights with --pretrained")
+
+
 def do_score(args: argparse.Namespace) -> Answer:
     """Score and show the board of just these models."""
     from ..bench.verbs import score
     from ..contracts import MisuseError
     from ..datasets.foreign import recognised
 
+    _require_some(args)
     if recognised(args.data) is not None:
         return _score_foreign(args)
     if args.limit is not None or args.stride is not None:
         raise MisuseError(f"{args.data} is in hedgefox's own layout; --limit and --stride are for sets in others")
     record = score(
         args.models, args.data, args.out, track=args.track, splits=args.split, device=args.device,
-        progress=lambda done, total: args.tell("score", done, total),
+        progress=lambda done, total: args.tell("score", done, total), pretrained=args.pretrained, results=args.results,
     )  # fmt: skip
     return _record_answer(record)
 
@@ -96,6 +118,8 @@ def _score_foreign(args: argparse.Namespace) -> Answer:
     from ..bench.suites.score import score
     from ..contracts import MisuseError
 
+    if args.pretrained:
+        raise MisuseError(f"{args.data} is not in hedgefox's own layout; --pretrained is for sets that generate wrote")
     if args.split is not None and len(args.split) > 1:
         raise MisuseError(f"{args.data} is scored on one split at a time; {len(args.split)} were given with --split")
     found = score(
@@ -122,7 +146,8 @@ def add_speed(verbs: Any) -> None:
     example = "hedgefox speed persistence linear --domain fluid --out speed"
     made = verb(verbs, "speed", "latency, throughput and memory, beside the reference simulator", example, do_speed)
     what = "a name, a rung, a folder of weights, or a Python file of your own"
-    made.add_argument("models", nargs="+", metavar="MODEL|WEIGHTS|FILE", help=what)
+    made.add_argument("models", nargs="*", metavar="MODEL|WEIGHTS|FILE", help=what)
+    _add_pretrained(made)
     made.add_argument("--domain", metavar="D", help="default: that of the weights, if it is one")
     made.add_argument("--track", default="quick", metavar="T", help="sets sizes and timing effort (default: quick)")
     folder(made, "--out", "record.json goes here")
@@ -133,9 +158,11 @@ def do_speed(args: argparse.Namespace) -> Answer:
     """Time, and show what was measured."""
     from ..bench.verbs import speed
 
+    _require_some(args)
     record = speed(
         args.models, args.out, domain=args.domain, track=args.track, device=args.device,
         progress=lambda done, total: args.tell("time the models", done, total),
+        pretrained=args.pretrained, results=args.results,
     )  # fmt: skip
     return _record_answer(record)
 

@@ -109,6 +109,22 @@ Entered = Place | Model
 """A contestant: a name, a folder, a file or an object."""
 
 
+def pretrained(name: str, *, domain: str | None = None, results: Place | None = None, device: str = "cpu") -> Trained:
+    """The weights that a record holds under a name, `[TRACK/][DOMAIN/]MODEL[@SEED]`, checked against it, on `device`.
+
+    A plain MODEL is that of the best track there is; `domain` picks one of a model that is trained on each by itself. `results` is
+    a folder of records, by default the one of this checkout; `hedgefox list pretrained` shows what it holds.
+
+    Raises MisuseError for a name, domain or seed that no record holds, and CheckFailed for weights that are not those scored.
+    """
+    from ... import surrogates
+    from ..environment import require_device
+    from ..pretrained import folder_of
+
+    place = folder_of(name, _maybe(results), domain=domain)
+    return Trained(place, surrogates.load(place, require_device(device)))
+
+
 def score(
     models: Entered | Sequence[Entered],
     data: Place,

@@ -59,6 +59,10 @@ class BodyShape(enum.IntEnum):
     """`shape_size[:, 0]` is the radius, `shape_size[:, 1]` the half length of the straight part, along the shape's z axis [m]."""
 
 
+ABSENT = -1
+"""Node type, and kind of a body's solid, of rows that fill a scene up to a fixed size; no film on disk holds such."""
+
+
 @dataclass(frozen=True)
 class Script:
     """The known future motion of all that is driven, sampled at every frame and linear between frames.

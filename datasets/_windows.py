@@ -50,10 +50,14 @@ class Windows:
         drawn = torch.randint(0, self._count, (size,), generator=generator, device=generator.device)
         return self._cut(drawn.to(self.film.device, non_blocking=True))
 
-    def _cut(self, indices: Tensor) -> Trajectory:
+    def places(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Scene and first frame of the windows of these numbers, (b,) each; asks the device nothing, and checks no number."""
         scenes = torch.searchsorted(self._ends, indices, right=True)
         starts_of_scene = torch.cat([self._ends.new_zeros(1), self._ends[:-1]])
-        return self.film.window(scenes, indices - starts_of_scene[scenes], self.length)
+        return scenes, indices - starts_of_scene[scenes]
+
+    def _cut(self, indices: Tensor) -> Trajectory:
+        return self.film.window(*self.places(indices), self.length)
 
 
 def _usable_frames(film: Trajectory) -> Tensor:

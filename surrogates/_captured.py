@@ -28,11 +28,17 @@ class Captured:
     """A function of tensors, ready for calls with tensors of the shapes of `examples`.
 
     The function gives tensors, which the next call overwrites on CUDA: copy what is to stay. It may write to what it is given.
-    One that cannot be captured is called as it is, and a warning says why.
+    One that cannot be captured is called as it is, and a warning says why. `generators` are those that it draws from; warming up
+    draws from them too.
     """
 
-    def __init__(self, function: Callable[..., Sequence[Tensor]], examples: Sequence[Tensor]) -> None:
-        self.function = function
+    def __init__(
+        self,
+        function: Callable[..., Sequence[Tensor]],
+        examples: Sequence[Tensor],
+        generators: Sequence[torch.Generator] = (),
+    ) -> None:
+        self.function, self.generators = function, generators
         self.buffers = [x.clone() for x in examples]
         self.graph: torch.cuda.CUDAGraph | None = None
         self._answers: Sequence[Tensor] = ()
@@ -61,6 +67,8 @@ class Captured:
                 self.function(*self.buffers)
         torch.cuda.current_stream().wait_stream(beside)
         graph = torch.cuda.CUDAGraph()
+        for generator in self.generators:
+            graph.register_generator_state(generator)
         try:
             # Other threads, such as one that reads a meter, may go on calling the driver meanwhile.
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):

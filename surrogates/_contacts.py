@@ -18,9 +18,9 @@ from ..contracts import BodyShape, Obstacle, Scene, Script
 from ..contracts._ragged import all_pairs, counts, group_of_row, pointer
 from ..contracts.bodies import distance_to_shape, shape_poses
 from ..contracts.rotation import conjugate, rotate
+from ..contracts.scene import ABSENT
 from ._fixed_graph import Room, first_rows
 
-CORNERS = tuple((i, j, k) for i in (-1.0, 1.0) for j in (-1.0, 1.0) for k in (-1.0, 1.0))
 FACING = 0.7
 """Cosine of the angle up to which the faces of two boxes count as lying on each other."""
 FIXED = -1
@@ -101,6 +101,8 @@ class Pairs:
     """Of each of these, a number that other corners of the one box have too against the other, (f,)."""
     n_boxes: int
     """Beyond the highest number."""
+    there: tuple[Tensor, Tensor, Tensor] | None = None
+    """Which of points, pairs and pairs of boxes there are, (n,), (m,), (f,), where some only keep a place; None for all."""
 
     def rows(self, chosen: Tensor) -> Pairs:
         """Some of the pairs, by a mask (m,)."""
@@ -126,6 +128,12 @@ class Known:
 def known_pairs(shapes: Solids, obstacles: Solids) -> Known:
     """What can be said of contacts before anything moves."""
     return Known(_pairs(shapes, shapes), _pairs(shapes, obstacles), _pairs(obstacles, shapes))
+
+
+def pairs_by_place(shapes: Solids, obstacles: Solids, n_scenes: int) -> Known:
+    """As `known_pairs` of scenes that have as many solids and obstacles each, without asking the device: every solid has a
+    place for eight points, every pair of a point and a solid of its scene has one, and what there is of them is marked."""
+    return Known(*(_places(a, b, n_scenes) for a, b in ((shapes, shapes), (shapes, obstacles), (obstacles, shapes))))
 
 
 def find_contacts(
@@ -180,18 +188,26 @@ def obstacle_solids(scene: Scene, script: Script) -> Solids:
     return Solids(torch.full_like(kind, FIXED), pose, velocity, kind, scene.obstacle_size, scene.obstacle_ptr)
 
 
-def _pairs(a: Solids, b: Solids) -> Pairs:
-    """The points of a and the solids of b, in every scene; of a with itself each contact once."""
+def _rounded_points(a: Solids) -> tuple[Tensor, Tensor, Tensor]:
+    """Places for eight points of each solid in its frame [m] (n, 8, 3), how many there are (n, 1), and their radii [m] (n,)."""
     kind, size = a.kind.unsqueeze(-1), a.size
-    sign = torch.tensor(CORNERS, dtype=size.dtype, device=size.device)
-    # Points 0, 1 and 2 of a capsule are its ends and its middle; point 0 of a ball its centre.
-    up = torch.tensor([0.0, 1, -1, 0, 0, 0, 0, 0], dtype=size.dtype, device=size.device)
+    corner = torch.arange(8, device=size.device)
+    # From -1, -1, -1 to 1, 1, 1, the last axis first.
+    sign = torch.stack([corner // 4, corner // 2 % 2, corner % 2], -1).to(size.dtype) * 2 - 1
+    # Points 0, 1 and 2 of a capsule are its middle and its ends; point 0 of a ball its centre.
+    up = (corner == 1).to(size.dtype) - (corner == 2).to(size.dtype)
     axis = torch.stack([torch.zeros_like(up), torch.zeros_like(up), up], -1)
     straight = torch.where(kind == BodyShape.CAPSULE, size[:, 1:2], 0.0)
     local = torch.where((kind == BodyShape.BOX).unsqueeze(-1), sign * size.unsqueeze(1), axis * straight.unsqueeze(-1))
     number = torch.where(kind == BodyShape.BOX, 8, torch.where(kind == BodyShape.CAPSULE, 3, 1))
-    owner, corner = torch.nonzero(torch.arange(8, device=size.device) < number).unbind(-1)
-    radius = torch.where(a.kind == BodyShape.BOX, 0.0, size[:, 0])[owner]
+    number = torch.where(kind == ABSENT, 0, number)
+    return local, number, torch.where(a.kind == BodyShape.BOX, 0.0, size[:, 0])
+
+
+def _pairs(a: Solids, b: Solids) -> Pairs:
+    """The points of a and the solids of b, in every scene; of a with itself each contact once."""
+    local, number, radius = _rounded_points(a)
+    owner, corner = torch.nonzero(torch.arange(8, device=number.device) < number).unbind(-1)
     point, shape = all_pairs(torch.searchsorted(owner, a.ptr), b.ptr)
     if a is b:
         once = _each_once(a, owner[point], shape)
@@ -202,7 +218,27 @@ def _pairs(a: Solids, b: Solids) -> Pairs:
     home = group_of_row(a.ptr)
     start = pointer(counts(b.ptr)[home])
     boxes = (start[:-1] - b.ptr[home])[mine[flat]] + shape[flat]
-    return Pairs(owner, local[owner, corner], radius, point, shape, flat, boxes, int(start[-1]))
+    return Pairs(owner, local[owner, corner], radius[owner], point, shape, flat, boxes, int(start[-1]))
+
+
+def _places(a: Solids, b: Solids, n_scenes: int) -> Pairs:
+    """As `_pairs`, for `pairs_by_place`."""
+    local, number, radius = _rounded_points(a)
+    n, device = len(a.kind), a.kind.device
+    per_scene = len(b.kind) // n_scenes
+    slot, row = torch.arange(8 * n, device=device), torch.arange(8 * n * per_scene, device=device)
+    owner, point = slot // 8, torch.div(row, max(per_scene, 1), rounding_mode="floor")
+    mine, other = owner[point], row % max(per_scene, 1)
+    shape = torch.div(mine * n_scenes, max(n, 1), rounding_mode="floor") * per_scene + other
+    exists = slot % 8 < number[owner, 0]
+    there = exists[point] & (b.kind[shape] != ABSENT)
+    if a is b:
+        there = there & _each_once(a, mine, shape)
+    of_boxes = (a.kind[mine] == BodyShape.BOX) & (b.kind[shape] == BodyShape.BOX)
+    boxes = mine * per_scene + other
+    return Pairs(
+        owner, local.flatten(0, 1), radius[owner], point, shape, row, boxes, n * per_scene, (exists, there, of_boxes)
+    )
 
 
 def _against(a: Solids, b: Solids, pairs: Pairs, reach: float, fixed: bool) -> Contacts:
@@ -211,6 +247,8 @@ def _against(a: Solids, b: Solids, pairs: Pairs, reach: float, fixed: bool) -> C
     apart = torch.linalg.vector_norm(a.pose[pairs.owner[pairs.point], :3] - b.pose[pairs.shape, :3], dim=-1)
     around_a, around_b = (torch.linalg.vector_norm(x.size, dim=-1) for x in (a, b))
     close = apart < around_a[pairs.owner[pairs.point]] + around_b[pairs.shape] + reach
+    if pairs.there is not None:
+        close = close & pairs.there[1]
     if not fixed:
         pairs = pairs.rows(close)
     point, shape, flat = pairs.point, pairs.shape, pairs.flat
@@ -218,9 +256,13 @@ def _against(a: Solids, b: Solids, pairs: Pairs, reach: float, fixed: bool) -> C
     distance, normal = distance_to_shape(points[point], b.pose[shape], b.kind[shape], b.size[shape])
     gap = distance - pairs.radius[point]
     where = points[point] - pairs.radius[point].unsqueeze(-1) * normal
-    gap[flat], normal[flat], where[flat] = _on_one_face(
-        points[point[flat]], a, mine[flat], b, shape[flat], pairs.boxes, pairs.n_boxes
-    )
+    facing = _on_one_face(points[point[flat]], a, mine[flat], b, shape[flat], pairs.boxes, pairs.n_boxes)
+    if pairs.there is None:
+        gap[flat], normal[flat], where[flat] = facing
+    else:
+        of_boxes = pairs.there[2]
+        gap = torch.where(of_boxes, facing[0], gap)
+        normal, where = (torch.where(of_boxes[:, None], x, y) for x, y in zip(facing[1:], (normal, where), strict=True))
     if fixed:
         gap = torch.where(close, gap, torch.inf)
     found = Contacts(a.body[mine], b.body[shape], gap, normal, where, a.velocity[mine] + b.velocity[shape])
@@ -287,6 +329,8 @@ def _with_sides(scene: Scene, shapes: Solids, pairs: Pairs, script: Script, reac
     corners = (scene.bounds + script.box_offset[0].unsqueeze(1))[home]
     distance = torch.stack([points - corners[:, 0], corners[:, 1] - points], -1) - pairs.radius[:, None, None]
     near = (distance < reach) & scene.solid[home]
+    if pairs.there is not None:
+        near = near & pairs.there[0][:, None, None]
     if fixed:
         row = torch.arange(near.numel(), device=near.device)
         point, axis, upper = row // 6, row // 2 % 3, row % 2

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -25,9 +26,11 @@ from torch import Tensor
 
 from ..contracts import Frame, MisuseError, Scene, Script, Trajectory
 from . import _processes
-from ._captured_rollout import InCalls
+from ._captured_rollout import InCalls, with_room
 from ._features import History, accelerations, averaged, free_moments, noisy_window
+from ._fixed_graph import Room
 from ._message_passing import SINGLE
+from ._uniform import Table, Uniform
 
 
 @dataclass(frozen=True)
@@ -131,13 +134,37 @@ class OneStep(InCalls[History]):
 
     def loss(self, window: Trajectory, generator: torch.Generator) -> Tensor:
         """Pseudo-Huber error of the normalised acceleration over free nodes, on a history with noise."""
+        error = self.error(window, self.start, generator)
+        return pseudo_huber(error[:, window.scene.free], self.common.sharpness)
+
+    def loss_in_room(
+        self, window: Trajectory, held: Mapping[str, Tensor], room: Room, generator: torch.Generator
+    ) -> Tensor:
+        """See `Shaped`."""
+
+        def start(scene: Scene, position: Tensor) -> History:
+            return with_room(self.start_with(scene, position, held), room)
+
+        return pseudo_huber(self.error(window, start, generator), self.common.sharpness, window.scene.free)
+
+    def constants(self, films: Uniform) -> dict[str, Table]:
+        """See `Shaped`."""
+        return {}
+
+    def start_with(self, scene: Scene, position: Tensor, held: Mapping[str, Tensor]) -> History:
+        """As `start`, of a scene whose `constants` are known."""
+        return self.start(scene, position)
+
+    def error(
+        self, window: Trajectory, start: Callable[[Scene, Tensor], History], generator: torch.Generator
+    ) -> Tensor:
+        """Of the normalised accelerations of all nodes, in the form of what they lead to, (m, N, D)."""
         m, scene, (mean, std) = self.common.bundle, window.scene, self.scale(window.scene)
         noisy = self.noisy(window, generator)
-        seen, state = self.seen(scene.script.starting_at(self.common.history)), self.start(scene, noisy[:-m])
+        seen, state = self.seen(scene.script.starting_at(self.common.history)), start(scene, noisy[:-m])
         known, target = self.known(state, seen), accelerations(scene, noisy[-m - 2 :])
         target = target if known is None else target - known
-        error = led_to(self.answers(state, seen, known) - (target - mean) / std)
-        return pseudo_huber(error[:, scene.free], self.common.sharpness)
+        return led_to(self.answers(state, seen, known) - (target - mean) / std)
 
     def noisy(self, window: Trajectory, generator: torch.Generator) -> Tensor:
         """Positions (K+1+m, N, D) of a window, with noise."""
@@ -157,10 +184,14 @@ def require_single(name: str, settings: OneStepSettings) -> None:
         raise MisuseError(f"{name} has bundle {settings.bundle}; it knows part of each frame's motion, so 1 is right")
 
 
-def pseudo_huber(error: Tensor, sharpness: float) -> Tensor:
-    """Mean of √(|e|² + s²) - s over rows (n, D), of all processes of a training: a square where errors are small, linear beyond,
-    for heavy tails."""
-    return _processes.mean((error.square().sum(-1) + sharpness**2).sqrt() - sharpness)
+def pseudo_huber(error: Tensor, sharpness: float, counts: Tensor | None = None) -> Tensor:
+    """Mean of √(|e|² + s²) - s over rows (…, n, D), of all processes of a training: a square where errors are small, linear
+    beyond, for heavy tails. `counts` (n,) tells which rows do, where choosing them would ask the device; of one process."""
+    values = (error.square().sum(-1) + sharpness**2).sqrt() - sharpness
+    if counts is None:
+        return _processes.mean(values)
+    weight = counts.to(values.dtype).expand_as(values)
+    return (values * weight).sum() / weight.sum().clamp(min=1)
 
 
 @dataclass(frozen=True)

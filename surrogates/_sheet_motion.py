@@ -8,6 +8,7 @@ mesh, which keep their length, and links across the sheet, which only pull: with
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +19,7 @@ from ..contracts.boundary import obstacle_distance, side_distance
 from ..contracts.model import place_driven
 from ._features import History
 from ._mesh import length, rest_offset
+from ._uniform import Table, Uniform
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,26 @@ def tethers(scene: Scene, links: Tensor) -> Tethers:
     only_pull = torch.arange(len(pairs), device=pairs.device).unsqueeze(-1) >= len(scene.edges)
     first, second = pairs.T.contiguous()
     return Tethers((first, second), length(rest_offset(scene, pairs.T)), only_pull, (next(share), next(share)))
+
+
+def tabled(held: Tethers, films: Uniform) -> dict[str, Table]:
+    """The tethers of a training set's scenes, as many of each: what fills up ties a vertex to itself, and counts for nothing."""
+    ends = torch.stack(held.ends, -1)
+    home = films.scene.node_scene[ends[:, 0]]
+    by_scene = torch.argsort(home, stable=True)
+    ptr = torch.searchsorted(home[by_scene], torch.arange(films.scene.n_scenes + 1, device=home.device))
+    rows = {
+        "ends": ends - films.scene.scene_ptr[home].unsqueeze(-1), "length": held.length,
+        "only_pull": held.only_pull, "shares": torch.stack(held.share, 1),
+    }  # fmt: skip
+    return {n: films.table_of(x[by_scene], ptr, 0, "node" if n == "ends" else "") for n, x in rows.items()}
+
+
+def from_rows(rows: Mapping[str, Tensor]) -> Tethers:
+    """The tethers of a batch from their tables' rows."""
+    first, second = rows["ends"].T.contiguous()
+    shares = rows["shares"]
+    return Tethers((first, second), rows["length"], rows["only_pull"], (shares[:, 0], shares[:, 1]))
 
 
 def unstretched(position: Tensor, held: Tethers, rounds: int, radius: float) -> Tensor:

@@ -23,6 +23,7 @@ from .. import datasets
 from ..contracts import HedgefoxError, MisuseError, Trajectory
 from . import _processes, constant_velocity
 from ._base import Learner, Run, Surrogate
+from ._captured_training import InOneShape, Mark, Source, source_of
 from ._checkpoint import read_checkpoint, require_resumable, write_checkpoint
 from ._files import write
 from ._pace import pace_of
@@ -109,9 +110,9 @@ def _fit(progress: _Progress, model: Learner[Any], run: Run, plan: Plan) -> None
     # Sorted: the order in which domains are named must not change a bit.
     domains = dict(sorted(run.domains.items()))
     judge = Panel({k: v.valid for k, v in domains.items()}, model.card.history, plan)
-    windows = {k: datasets.Windows(v.train, model.window) for k, v in domains.items()}
+    progress.learn_from({k: datasets.Windows(v.train, model.window) for k, v in domains.items()})
     while not progress.pace.over():
-        progress.train_step(windows)
+        progress.train_step()
         progress.pace.stepped()
         if progress.pace.look_due():
             progress.look()
@@ -201,21 +202,32 @@ class _Progress:
         self.generator = torch.Generator(device=run.device).manual_seed(run.seed)
         self.pending: list[tuple[int, dict[str, Tensor], Tensor]] = []
         self.lines: list[str] = []
+        self.sources: dict[str, Source] = {}
+        self.mark: Mark | None = None
         self.started = run.clock()
         self.last_look = (0, 0.0)
         self.pace = pace_of(self)
 
-    def train_step(self, windows: Mapping[str, datasets.Windows]) -> None:
+    def learn_from(self, windows: Mapping[str, datasets.Windows]) -> None:
+        """Draw batches from these windows."""
+        size = self.plan.batch_size
+        self.sources = {k: source_of(self.model, cuts, size, self.generator) for k, cuts in windows.items()}
+        self.mark = self.marked()
+
+    def marked(self) -> Mark | None:
+        """Where to go back to, if any source may ask for that."""
+        return Mark(self) if any(isinstance(s, InOneShape) for s in self.sources.values()) else None
+
+    def train_step(self) -> None:
         """One optimiser step on windows drawn at random from every domain. Does not wait for the device."""
         self.optimiser.param_groups[0]["lr"] = self.pace.rate()
         self.model.train()
         self.optimiser.zero_grad(set_to_none=True)
         drawn, losses = {}, []
-        for domain, cuts in windows.items():
-            drawn[domain], loss = self.draw(cuts)
+        for domain, source in self.sources.items():
             # One domain after the other, gradients summed: only one graph is in memory at a time.
-            (loss / len(windows)).backward()  # type: ignore[no-untyped-call]
-            losses.append(loss.detach())
+            drawn[domain], loss = source.add_gradients(len(self.sources))
+            losses.append(loss)
         _processes.average(self.model.parameters())
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.clip)
         self.optimiser.step()
@@ -224,13 +236,14 @@ class _Progress:
         self.pending.append((self.step, drawn, torch.stack(losses)))
         self.step += 1
 
-    def draw(self, windows: datasets.Windows) -> tuple[Tensor, Tensor]:
-        """Numbers of windows drawn at random, and the loss on them."""
-        index = torch.randint(len(windows), (self.plan.batch_size,), generator=self.generator, device=self.run.device)
-        return index, self.model.loss(windows.at(_processes.mine(index)), self.generator)
-
     def look(self) -> None:
-        """Read the losses since the last look, stop if one is not finite, log their mean."""
+        """Read the losses since the last look, stop if one is not finite, log their mean. If a graph did not fit, go back to it."""
+        short = [domain for domain, source in self.sources.items() if source.too_small()]
+        if short and self.mark is not None:
+            self.log({"step": self.step, "again_from": self.mark.step})
+            self.mark.back(self)
+            self.pending.clear()
+            return
         losses = torch.stack([loss for _, _, loss in self.pending]).cpu()
         self.require_finite(losses)
         seconds = self.elapsed()
@@ -243,6 +256,7 @@ class _Progress:
         several = zip(domains, losses.mean(0).tolist(), strict=True) if len(domains) > 1 else ()
         self.log(entry | {f"loss_{domain}": value for domain, value in several})
         self.pending.clear()
+        self.mark = self.marked()
         if self.run.progress is not None:
             self.run.progress(*self.pace.done(), mean)
 

@@ -44,9 +44,10 @@ from ._fixed_graph import Near, fixed_graph
 from ._mesh import both_ways, edge_length, far_apart, far_links, length, rest_offset, self_contacts, vertex_normals
 from ._message_passing import Arriving, EncodeProcessDecode, sums
 from ._one_step import require_single, scales
-from ._sheet_motion import Sheet, tethers
+from ._sheet_motion import Sheet, Tethers, from_rows, tabled, tethers
 from ._specialist import Accelerated, SpecialistSettings, learn, require_velocity, width_and_steps
 from ._symmetry import with_images
+from ._uniform import Table, Uniform
 
 KIND = "specialist"
 DOMAINS = ("cloth",)
@@ -110,9 +111,24 @@ class MeshGNN(Accelerated):
 
     def start(self, scene: Scene, position: Tensor) -> Sheet:
         """The history, and what holds the sheet together."""
+        return self.sheet(scene, position, self.held(scene))
+
+    def held(self, scene: Scene) -> Tethers:
+        """What holds the sheets together."""
         reach = self.set.link_in_spacings * self.set.spacing
-        held = tethers(scene, far_links(scene, reach, 0.5 * self.set.spacing))
+        return tethers(scene, far_links(scene, reach, 0.5 * self.set.spacing))
+
+    def sheet(self, scene: Scene, position: Tensor, held: Tethers) -> Sheet:
+        """The history of a sheet of which this is known."""
         return Sheet(scene, position, held, self.set.rounds, self.set.rounds_after, self.set.spectral_radius)
+
+    def constants(self, films: Uniform) -> dict[str, Table]:
+        """The tethers, which are searched for on a CPU."""
+        return tabled(self.held(films.scene), films)
+
+    def start_with(self, scene: Scene, position: Tensor, held: Mapping[str, Tensor]) -> Sheet:
+        """See `OneStep.start_with`."""
+        return self.sheet(scene, position, from_rows(held))
 
     @torch.no_grad()
     def known(self, state: History, script: Script) -> Tensor:

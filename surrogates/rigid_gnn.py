@@ -28,16 +28,19 @@ import torch
 from torch import Tensor
 
 from ..contracts import Frame, MisuseError, ModelCard, Script, Trajectory
+from ..contracts.rotation import local_points
 from . import _processes
 from ._base import Run, Setting, Variant, configured, in_width, require_dim
 from ._captured_rollout import InCalls
-from ._contacts import Contacts, body_solids, find_contacts, known_pairs, obstacle_solids
+from ._contacts import Contacts, body_solids, find_contacts, known_pairs, obstacle_solids, pairs_by_place
+from ._fixed_graph import Room
 from ._meeting import Meeting, meet
 from ._message_passing import Arriving, EncodeProcessDecode
 from ._one_step import pseudo_huber
 from ._rigid_motion import Bodies, bodies_of
 from ._specialist import Specialist, SpecialistSettings, learn
 from ._symmetry import with_images
+from ._uniform import Table, Uniform
 
 KIND = "specialist"
 DOMAINS = ("rigid",)
@@ -88,6 +91,7 @@ class RigidGNN(InCalls[Bodies], Specialist[Bodies]):
         size = settings.width, settings.message_passing_steps
         self.network = EncodeProcessDecode(n_node, 4 + 9, 4, *size, settings.precision)
         self.register_buffer("shift_std", torch.full((1,), settings.spacing / 10, dtype=torch.float64))
+        self.noise_unit = 0.0
 
     # What it sees
 
@@ -218,8 +222,36 @@ class RigidGNN(InCalls[Bodies], Specialist[Bodies]):
 
     def loss(self, window: Trajectory, generator: torch.Generator) -> Tensor:
         """Pseudo-Huber error of what contacts add, as shift and change of velocity of the surface nodes."""
+        return pseudo_huber(self.error(window, self.noisy(bodies_of(window, 0), generator)), self.set.sharpness)
+
+    def loss_in_room(
+        self, window: Trajectory, held: Mapping[str, Tensor], room: Room, generator: torch.Generator
+    ) -> Tensor:
+        """See `Shaped`."""
+        scene, pose = window.scene, window.pose
+        assert pose is not None
+        assert window.twist is not None
+        local = local_points(window.position[0], pose[0], scene.body_id)
+        solids = body_solids(scene, pose[0]), obstacle_solids(scene, scene.script)
+        known = pairs_by_place(*solids, scene.n_scenes)
+        state = Bodies(scene, local, pose[0], window.twist[0], **held, known=known, room=room)
+        return pseudo_huber(self.error(window, self.noisy(state, generator)), self.set.sharpness, scene.free)
+
+    def constants(self, films: Uniform) -> dict[str, Table]:
+        """What resists their motion. Bodies that fill up weigh as much as is usual in their scene, so as not to change that."""
+        first = bodies_of(films.film, 0)
+        usual = _mean_by_group(first.mass.log(), films.scene.body_scene, films.scene.n_scenes).exp().unsqueeze(-1)
+        eye = torch.eye(3, device=usual.device)
+        rows = {
+            "mass": (first.mass, usual),
+            "inertia": (first.inertia, eye),
+            "inverse_inertia": (first.inverse_inertia, eye),
+        }
+        return {name: Table(films.filled(x, "body", filling)) for name, (x, filling) in rows.items()}
+
+    def error(self, window: Trajectory, state: Bodies) -> Tensor:
+        """Of what contacts add, as shift and change of velocity of the surface nodes, in units of their spreads, (N, 6)."""
         scene = window.scene
-        state = self.noisy(bodies_of(window, 0), generator)
         answers, spreads = self.predict(state, scene.script), (self.shift_std.float(), self.acceleration_std.float())
         arm = state.flown().nodes()[0] - state.flown().pose[scene.body_id, :3]
         errors = []
@@ -227,7 +259,7 @@ class RigidGNN(InCalls[Bodies], Specialist[Bodies]):
             rows = answer[scene.body_id]
             got = rows[:, :3] + torch.linalg.cross(rows[:, 3:], arm)
             errors.append((got - true) / spread)
-        return pseudo_huber(torch.cat(errors, -1), self.set.sharpness)
+        return torch.cat(errors, -1)
 
     def target(self, state: Bodies, window: Trajectory) -> tuple[Tensor, Tensor]:
         """What a step from this state must add to free flight: shift [m] and change of velocity [m per frame] of the nodes."""
@@ -236,7 +268,7 @@ class RigidGNN(InCalls[Bodies], Specialist[Bodies]):
 
     def noisy(self, state: Bodies, generator: torch.Generator) -> Bodies:
         """The state with noise on its twists, of a share of the spread of what contacts do."""
-        std = self.set.noise * float(self.acceleration_std) / state.scene.frame_interval
+        std = self.set.noise * self.noise_unit / state.scene.frame_interval
         draw = _processes.normal(state.twist, 0, generator)
         draw[:, 3:] /= self.set.spacing
         return dataclasses.replace(state, twist=state.twist + std * draw)
@@ -250,6 +282,7 @@ class RigidGNN(InCalls[Bodies], Specialist[Bodies]):
         root = (squares / (film.n_frames - 1)).sqrt().clamp(min=1e-6)
         for name, value in zip(("shift_std", "acceleration_std", "displacement_std"), root, strict=True):
             getattr(self, name).fill_(value)
+        self.noise_unit = float(self.acceleration_std)
         self.measure_material(film.scene)
 
 

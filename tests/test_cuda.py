@@ -6,6 +6,9 @@ On the CPU the same comparisons hold two runs of one input to the same bits.
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import functools
 import os
 from collections.abc import Callable
 from typing import Any
@@ -16,11 +19,13 @@ from hedgefox import surrogates
 from hedgefox.contracts import MisuseError, Trajectory, registry
 from hedgefox.datasets import Windows
 from hedgefox.jepa import planning
+from hedgefox.surrogates._captured_training import InOneShape, Plain
 from hedgefox.surrogates._message_passing import EncodeProcessDecode
 from hedgefox.surrogates._neighbours import radius_graph
 from torch import Tensor
 
 from . import particles, sheets, solids
+from . import test_captured_training as lessons
 from .carried import FRAMES, carried
 
 SEED = int(os.environ.get("SEED", int.from_bytes(os.urandom(3), "big")))
@@ -37,6 +42,10 @@ SIMULATED = {"fluid": 1e-4, "cloth": 1e-4, "rigid": 1e-3}
 
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(SEED)
+
+
+def generator_on(device: str) -> torch.Generator:
+    return torch.Generator(device=device).manual_seed(SEED)
 
 
 def close(got: Tensor, right: Tensor, most: float) -> None:
@@ -121,6 +130,49 @@ def test_calls_of_fixed_shape(device: str, name: str) -> None:
         close(again, got.position, 0.0 if file == "particle_gnn" else SHARE[device] * moved)
     assert model.calls.ready
     assert all((call.captured.graph is not None) == (device == "cuda") for call in model.calls.ready.values())
+
+
+@pytest.mark.parametrize("name", lessons.FILMS)
+@pytest.mark.parametrize("device", DEVICES)
+def test_training_steps_of_fixed_shape(device: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On CUDA one graph a domain: loss and gradients of the plain path on the CPU, for one batch after the other."""
+    model, windows = lessons.lesson(name)
+    right = Plain(model, windows, 4, generator())
+    there = copy.deepcopy(model).to(device)
+    got = InOneShape(there, Windows(windows.film.to(device), windows.length), 4, generator_on(device))
+    for _ in range(3):
+        index = right.draw()
+        monkeypatch.setattr(got, "draw", functools.partial(index.to, device))
+        model.zero_grad()
+        there.zero_grad()
+        loss = model.loss(windows.at(index), generator())
+        loss.backward()
+        close(got.add_gradients(1)[1], loss.detach(), 1e-4 * float(loss.detach()))
+        most = max(float(p.grad.abs().max()) for p in model.parameters() if p.grad is not None)
+        for mine, its in zip(model.parameters(), there.parameters(), strict=True):
+            expected = torch.zeros_like(mine) if mine.grad is None else mine.grad
+            assert its.grad is not None
+            close(its.grad, expected, 1e-3 * most)
+    assert got.call is not None
+    assert (got.call.graph is not None) == (device == "cuda")
+    assert not got.too_small()
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_training_steps_draw_new_noise_each_time_and_the_same_again(
+    device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, windows = lessons.lesson("particle_gnn")
+    model.common = dataclasses.replace(model.common, noise=0.3)
+    source = InOneShape(model.to(device), Windows(windows.film.to(device), windows.length), 4, generator_on(device))
+    index = torch.tensor([0, 1, 2, 3], device=device)
+    monkeypatch.setattr(source, "draw", lambda: index)
+    start = source.generator.get_state()
+    first, second = (float(source.add_gradients(1)[1]) for _ in range(2))
+    assert first != second
+    source.generator.set_state(start)
+    again = [float(source.add_gradients(1)[1]) for _ in range(2)]
+    assert again == pytest.approx([first, second], rel=1e-5)
 
 
 @pytest.mark.parametrize("domain", FILMS)

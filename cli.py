@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ._terminal import Answer, console_on, interruptible, print_answer, print_json, said, stdout_kept_clean
-from .commands import about, boards, data, draw, floors, layouts, look, models, runs
+from .commands import about, boards, data, draw, floors, layouts, look, models, runs, tune
 from .commands._arguments import MISUSE, Misuse, Parser
 from .commands._progress import progress
 
@@ -50,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
         layouts.add_inspect,
         layouts.add_export,
         models.add_train,
+        tune.add_tune,
         models.add_score,
         models.add_speed,
         floors.add_floors,

@@ -145,7 +145,7 @@ def probe_one(domain: str | Domain, data: Path, device: str, model: Probed) -> t
 
 def train_one(
     name: str, data: Mapping[str, Path], track: Track, seed: int, out: Path, device: str, progress: Any = None,
-    deadline: Deadline | None = None,
+    deadline: Deadline | None = None, tuned: Any = None,
 ) -> float:  # fmt: skip
     """Train a model on the data sets of some domains and save it into `out`; returns the seconds it took."""
     from .. import surrogates
@@ -153,5 +153,7 @@ def train_one(
     started = time.perf_counter()
     if progress is not None:
         progress(0, track.training_extent)
-    surrogates.train(name, data, track, seed=seed, out=out, device=device, progress=progress, deadline=deadline)
+    surrogates.train(
+        name, data, track, seed=seed, out=out, device=device, progress=progress, deadline=deadline, tuned=tuned
+    )
     return time.perf_counter() - started

@@ -33,9 +33,11 @@ from .report import report
 from .score import Score
 from .timing.clock import Effort
 from .timing.speed import speed_case
+from .tuned import for_run
 
 if TYPE_CHECKING:
     from ..datasets import Workers
+    from ..surrogates._base import Tuned
 
 Progress = Callable[[str, int, int], None]
 """Told (what is being done, how much is done, of how much)."""
@@ -57,6 +59,7 @@ def run(
     only: Sequence[str] | None = None,
     timed: bool = True,
     until: float | None = None,
+    tuned: str | Path | None = None,
 ) -> Path:
     """Run a track from nothing to a report in `out`; returns that folder. `domains` defaults to all there are.
 
@@ -67,6 +70,8 @@ def run(
 
     `until`: seconds of the wall clock after which it stops, at the end of a job or within a training or a data set, and raises
     TimeUp. What is finished is stored, and the same call goes on, also on another machine with a copy of the folder.
+
+    `tuned`: what `hedgefox tune` wrote, whose batch sizes and learning rates are trained with; of other models the presets'.
 
     Leaves data/, weights/, stages/, films/, record.json, curves.parquet and report/. Raises MisuseError for an unknown track,
     domain or device, for a model of the track's that does not exist, for no or a repeated seed, and when the folder holds another
@@ -86,6 +91,10 @@ def run(
         registry.model(name)
     made = Pipeline(chosen, Path(out), kinds, device, progress or (lambda what, done, total: None), timed)
     made.deadline = Deadline.after(until)
+    if tuned is not None:
+        made.tuned = for_run(
+            tuned, chosen, [(job.name, job.domain) for job in trainings(chosen, [k.name for k in kinds])]
+        )
     return made.execute()
 
 
@@ -117,6 +126,8 @@ class Pipeline:
         self.speed: list[dict[str, Any]] = []
         self.code = environment.source_hash()
         self.deadline = Deadline()
+        self.tuned: Mapping[tuple[str, str], Tuned] = {}
+        """By model and domains, settings that trials chose."""
         self.round: dict[str, Any] | None = None
         """Of a sealed round: its seal, and what entered it."""
 
@@ -252,7 +263,8 @@ class Pipeline:
         data = {name: self.data[name] for name in job.domains}
         # A function that tells does not travel; a mark does, and is followed.
         told = mark if workers.elsewhere else tell
-        task = (job.name, data, self.track, job.seed, out, self.device, told, self.deadline)
+        tuned = self.tuned.get((job.name, job.domain))
+        task = (job.name, data, self.track, job.seed, out, self.device, told, self.deadline, tuned)
         try:
             took = followed(workers.submit(train_one, *task), mark, tell)
         except Exception as error:  # a contestant that cannot be trained is a result

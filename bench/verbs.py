@@ -219,7 +219,7 @@ def training_data(model: str, folder: Path, domain: str | None = None) -> dict[s
     from ..datasets.foreign import recognised
 
     other = recognised(folder)
-    found = _data_sets(folder) if other is None else {other.domain: folder}
+    found = data_sets(folder) if other is None else {other.domain: folder}
     if domain is not None and domain not in found:
         raise MisuseError(f"the data are of {_listed(found)}; --domain says {domain!r}")
     chosen = found if domain is None else {domain: found[domain]}
@@ -230,7 +230,7 @@ def training_data(model: str, folder: Path, domain: str | None = None) -> dict[s
     return chosen
 
 
-def _data_sets(folder: Path) -> dict[str, Path]:
+def data_sets(folder: Path) -> dict[str, Path]:
     """The data set in a folder, or those in the folders directly below it, by domain; raises MisuseError when there is none."""
     parts = [] if (folder / DESCRIPTION).exists() else [path.parent for path in sorted(folder.glob(f"*/{DESCRIPTION}"))]
     found: dict[str, Path] = {}

@@ -107,6 +107,17 @@ def seconds(text: str) -> float:
     return found
 
 
+def rate(text: str) -> float:
+    """A learning rate, above 0 and below 1."""
+    try:
+        found = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+    if not 0 < found < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no learning rate; more than 0 and less than 1 is right")
+    return found
+
+
 def _at_least(text: str, least: int) -> int:
     try:
         number = int(text)

@@ -33,6 +33,8 @@ def add_run(verbs: Any) -> None:
         "stop after so much time, what is finished stored; the same command goes on, also elsewhere with a copy of DIR"
     )
     made.add_argument("--until", type=seconds, metavar="SECONDS", help=stop)
+    what = "what `hedgefox tune` wrote: batch sizes and learning rates to train with; of other models those of their presets"
+    made.add_argument("--tuned", type=Path, metavar="DIR|FILE", help=what)
     what = "cpu or cuda (default: that of the track). A track of a GPU on cpu is a rehearsal: tiny, and never ranked"
     made.add_argument("--device", metavar="DEVICE", help=what)
 
@@ -47,6 +49,7 @@ def do_run(args: argparse.Namespace) -> Answer:
             folder = run(
                 args.track, args.out, domains=args.domain, device=args.device, progress=args.tell,
                 seeds=args.seed, only=args.only, timed=not args.no_speed, until=args.until,
+                tuned=args.tuned,
             )  # fmt: skip
     except TimeUp:
         return _stopped(args.out, args.until)

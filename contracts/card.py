@@ -57,6 +57,12 @@ class ModelCard:
     """Device time that training took [s]; on a CPU, core-seconds."""
     tuning_device_seconds: float | None = None
     """Device time of all trainings that chose its settings [s]; None where its makers did not record it."""
+    batch_size: int | None = None
+    """Windows of each domain in a training step; None where there are no steps, and on cards of before this was noted."""
+    learning_rate: float | None = None
+    """Highest learning rate; None as above."""
+    tuning: str = ""
+    """How batch size and learning rate were chosen by measurement; empty for those of its preset."""
     oracle: bool = False
     """True when it uses parameters that the split hides."""
     size_of: str = ""
@@ -128,6 +134,10 @@ def _seconds(value: Any) -> bool:
     return type(value) in (int, float) and 0 <= value < math.inf
 
 
+def _amount(value: Any) -> bool:
+    return _seconds(value)
+
+
 def _by_domain(value: Any) -> bool:
     return isinstance(value, Mapping) and all(_text(k) and _count(v) for k, v in value.items())
 
@@ -153,12 +163,15 @@ _RIGHT: dict[Callable[[Any], bool], str] = {
     _count: "a whole number (no negative numbers)",
     _flag: "true or false",
     _seconds: "a time in seconds",
+    _amount: "a number (no negative numbers)",
     _by_domain: "a whole number for each domain",
     _figures: "figures by name, by domain",
 }
 _IS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("domains", "learned"), _texts),
     **dict.fromkeys(("history", "parameters", "bytes", "training_steps"), _count),
+    "batch_size": _maybe(_count),
+    "learning_rate": _maybe(_amount),
     **dict.fromkeys(("oracle", "collapsed"), _flag),
     "seed": _maybe(_count),
     "training_data": _maybe(_text),
@@ -169,6 +182,6 @@ _IS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(
         ("name", "kind", "objective", "learning_algorithm", "architecture", "size_of", "equal", "baseline"), _text
     ),
-    **dict.fromkeys(("licence", "source", "notes"), _text),
+    **dict.fromkeys(("licence", "source", "notes", "tuning"), _text),
 }
 """What each field of a card that comes from a file may be."""

@@ -4,19 +4,23 @@
 #   scripts/gpu_board.sh tests      every CUDA path equals its CPU path (CARRIED=DIR: against arrays made elsewhere, tests/carried.py)
 #   scripts/gpu_board.sh floors     floor, measured and ratio of every hot path, into docs/performance.md
 #   scripts/gpu_board.sh speed      each domain's reference simulator, alone and in batches
+#   scripts/gpu_board.sh tune       batch size and learning rate of every learned model by trials; stops after UNTIL seconds: repeat
+#                                   until it is finished. `run` and `board` train with what it found, where it was run before them
 #   scripts/gpu_board.sh run        data, trainings, scores, probes, films; stops after UNTIL seconds: repeat until it is finished
 #   scripts/gpu_board.sh board      the same with timings, then record, board and report: repeat until it is finished
 #   scripts/gpu_board.sh pack DIR   what another machine needs to go on, in files of at most 15 MiB; data are made again there
 #   scripts/gpu_board.sh unpack DIR
 #
 # DEVICE=cpu rehearses every line of it in minutes, with tiny scenes and networks, for no board.
-# Others: TRACK (gpu-3min), RUN (the folder of the run), UNTIL (300 s), PYTHON, DOMAINS (of speed), MORE (further arguments of run).
+# Others: TRACK (gpu-3min), RUN (the folder of the run), UNTIL (300 s), PYTHON, DOMAINS (of speed and tune), MODELS (of tune; all by
+# default), MORE (further arguments of run).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}" OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}"
 
 DEVICE="${DEVICE:-cuda}" TRACK="${TRACK:-gpu-3min}" UNTIL="${UNTIL:-300}" PYTHON="${PYTHON:-python}"
 RUN="${RUN:-runs/$TRACK}"
+TUNING="$RUN/tuning"
 read -r -a MORE <<<"${MORE:-}"
 PAGE="${PAGE:-docs/performance.md}"
 if [ "$DEVICE" = cpu ]; then
@@ -27,7 +31,18 @@ fi
 
 hedgefox() { "$PYTHON" -m hedgefox "$@"; }
 
-run() { hedgefox run --track "$TRACK" --out "$RUN" --device "$DEVICE" --until "$UNTIL" "${MORE[@]}" "$@"; }
+run() {
+  local chosen=()
+  [ ! -e "$TUNING/tuned.json" ] || chosen=(--tuned "$TUNING")
+  hedgefox run --track "$TRACK" --out "$RUN" --device "$DEVICE" --until "$UNTIL" "${chosen[@]}" "${MORE[@]}" "$@"
+}
+
+# Data go where the run will look for them. The trials' logs and tuned.json are small, and travel with the run.
+tune() {
+  local on=()
+  for domain in ${DOMAINS:-fluid cloth rigid}; do on+=(--domain "$domain"); done
+  hedgefox tune ${MODELS:-} --track "$TRACK" --data "$RUN/data" --out "$TUNING" --device "$DEVICE" --until "$UNTIL" "${on[@]}"
+}
 
 # A saved model needs no checkpoint any more; films and data are made again.
 packed() {
@@ -45,6 +60,7 @@ case "${1:-}" in
     for domain in ${DOMAINS:-fluid cloth rigid}; do
       [ -e "$RUN-speed-$domain/record.json" ] || hedgefox speed reference --domain "$domain" --track "$TIMED_AS" --device "$DEVICE" --out "$RUN-speed-$domain"
     done ;;
+  tune) tune ;;
   run) run --no-speed ;;
   board) run ;;
   pack)
@@ -54,5 +70,5 @@ case "${1:-}" in
   unpack)
     mkdir -p "$RUN"
     cat "${2:?unpack needs a folder}"/run.part-* | tar -C "$RUN" -xzf - ;;
-  *) sed -n '2,14s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,16s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

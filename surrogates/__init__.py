@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from ..contracts import Model, Track
     from ..contracts.deadline import Deadline
-    from ._base import Setting
+    from ._base import Setting, Tuned
 
-__all__ = ["create", "load", "names", "note", "save", "scope", "train", "trainable", "variants"]
+__all__ = ["create", "load", "names", "note", "preset", "save", "scope", "train", "trainable", "variants"]
 
 
 def names() -> list[str]:
@@ -61,6 +61,13 @@ def trainable(name: str) -> bool:
     return hasattr(registry.model(name), "train")
 
 
+def preset(name: str, domain: str, size: str) -> Mapping[str, Setting]:
+    """The settings of a model in a size, with those of its variant. Raises MisuseError as `create` does."""
+    from . import _store
+
+    return dict(_store.create(name, domain, size=size, seed=0).settings)
+
+
 def create(name: str, domain: str, *, size: str = "s", seed: int = 0, **settings: Setting) -> Model:
     """An untrained model for a domain, or for several joined by "+"; `settings` override those of its variant and its size.
 
@@ -81,10 +88,12 @@ def train(
     device: str | torch.device = "cpu",
     progress: Callable[[int, int, float], None] | None = None,
     deadline: Deadline | None = None,
+    tuned: Tuned | None = None,
 ) -> Model:
     """Train a model and save it, with its log, into `out`. `data` holds the folder of each domain's data set.
 
-    One domain for a model whose scope is "each", one or more for one whose scope is "all".
+    One domain for a model whose scope is "each", one or more for one whose scope is "all". `tuned` are settings that trials chose;
+    the card says which, and what they cost.
 
     An interrupted training resumes to the same weights (bitwise on a CPU); a finished `out` is loaded as it is. At the deadline it
     stops with a checkpoint and raises TimeUp.
@@ -94,7 +103,9 @@ def train(
     """
     from . import _store
 
-    return _store.train(name, data, track, seed=seed, out=out, device=device, progress=progress, deadline=deadline)
+    return _store.train(
+        name, data, track, seed=seed, out=out, device=device, progress=progress, deadline=deadline, tuned=tuned
+    )
 
 
 def save(model: Model, folder: Path) -> None:

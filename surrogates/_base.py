@@ -129,6 +129,18 @@ def steps_of(track: Track, effort: float) -> int:
 
 
 @dataclass(frozen=True)
+class Tuned:
+    """Settings that trials on the split `valid` chose, and what they cost."""
+
+    settings: Mapping[str, Setting]
+    """Batch size and learning rate; empty where no trial came to its end, so that the preset's hold."""
+    how: str
+    """What chose them, in words, for the card."""
+    device_seconds: float
+    """Device time of all trials [s]."""
+
+
+@dataclass(frozen=True)
 class Run:
     """One training: on what, for how long, where to."""
 
@@ -143,6 +155,8 @@ class Run:
     progress: Progress | None = None
     settings: Mapping[str, Setting] = field(default_factory=dict)
     """Settings of this training that override those of the variant; `train` gets them as arguments."""
+    tuned: Tuned | None = None
+    """Where some of these settings come from, if trials chose them."""
     deadline: Deadline = field(default_factory=Deadline)
     """When to stop with a checkpoint, although steps are left."""
 

@@ -19,7 +19,7 @@ from ..contracts.deadline import Deadline
 from ..contracts.strict_json import read_object
 from ..datasets import foreign
 from . import _processes
-from ._base import Data, Run, Setting, Surrogate, Variant, joined, manifest_of
+from ._base import Data, Run, Setting, Surrogate, Tuned, Variant, joined, manifest_of
 from ._files import require_tensors, write, write_json
 
 FORMAT = 1
@@ -144,6 +144,7 @@ def train(
     device: str | torch.device,
     progress: Callable[[int, int, float], None] | None,
     deadline: Deadline | None = None,
+    tuned: Tuned | None = None,
 ) -> Surrogate[Any]:
     """See the package."""
     if not hasattr(_fitting(name, joined(data)), "train"):
@@ -158,6 +159,9 @@ def train(
         "steps": track.training_steps,
         "seed": seed,
     }
+    settings = {} if tuned is None else dict(tuned.settings)
+    if settings:
+        job["settings"] = settings
     if track.training_seconds:
         job["seconds"] = track.training_seconds
         _require_device(track, torch.device(device))
@@ -168,8 +172,9 @@ def train(
         _processes.wait()
         if (out / DESCRIPTION).exists():
             return load(out, device)
-        held = {domain: _data(folder, manifests[domain], device) for domain, folder in data.items()}
-        return learn(Run(name, held, track, seed, out, torch.device(device), progress, deadline=deadline or Deadline()))
+        held = {domain: read_data(folder, manifests[domain], device) for domain, folder in data.items()}
+        where = (out, torch.device(device), progress, settings, tuned, deadline or Deadline())
+        return learn(Run(name, held, track, seed, *where))
 
 
 def _require_device(track: Track, device: torch.device) -> None:
@@ -187,7 +192,7 @@ def _manifest(folder: Path) -> str:
     return datasets.manifest_hash(folder) if found is None else found.manifest
 
 
-def _data(folder: Path, manifest: str, device: str | torch.device) -> Data:
+def read_data(folder: Path, manifest: str, device: str | torch.device) -> Data:
     """What a training reads of one data set."""
     found = foreign.recognised(folder)
     if found is not None:
@@ -199,11 +204,20 @@ def learn(run: Run) -> Surrogate[Any]:
     """Train on data in memory and save: what `train` does once the data are read."""
     settings = {**variant(run.name).settings, **run.settings}
     model = _named(registry.model(run.name).train(run, **settings), run.name)
+    model.card = _with_settings(model, run.tuned)
     model.eval()
     _processes.wait()
     if _processes.place() == 0:
         save(model, run.out)
     return model
+
+
+def _with_settings(model: Surrogate[Any], tuned: Tuned | None) -> ModelCard:
+    """The card of a model that was trained, with the batch size and learning rate that it was trained with."""
+    said: dict[str, Any] = {name: model.settings.get(name) for name in ("batch_size", "learning_rate")}
+    if tuned is not None:
+        said |= {"tuning": tuned.how, "tuning_device_seconds": tuned.device_seconds}
+    return dataclasses.replace(model.card, **said)
 
 
 def claim(out: Path, job: dict[str, Any]) -> None:
@@ -213,6 +227,7 @@ def claim(out: Path, job: dict[str, Any]) -> None:
         write_json(path, job)
         return
     found = read_object(path)
-    for key, value in job.items():
-        if found.get(key) != value:
-            raise MisuseError(f"{out} holds a training with {key} {found.get(key)!r}; this one has {value!r}")
+    # Settings are noted where they are others than the preset's, so that they may be in either alone.
+    for key in (*job, *({"settings"} & (set(found) - set(job)))):
+        if found.get(key) != job.get(key):
+            raise MisuseError(f"{out} holds a training with {key} {found.get(key)!r}; this one has {job.get(key)!r}")

@@ -14,7 +14,7 @@ import pytest
 from hedgefox import cli, simulators
 
 VERBS = (
-    "list", "doctor", "generate", "verify", "train", "score", "speed", "run", "leaderboard", "compare", "report", "validate",
+    "list", "doctor", "generate", "verify", "train", "tune", "score", "speed", "run", "leaderboard", "compare", "report", "validate",
     "play", "pictures",
 )  # fmt: skip
 

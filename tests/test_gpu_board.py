@@ -12,6 +12,7 @@ import pytest
 from hedgefox.bench import record
 from hedgefox.bench.floors import page
 from hedgefox.bench.status import status
+from hedgefox.bench.tuned import read_tunings
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "gpu_board.sh"
 
@@ -26,7 +27,8 @@ def test_an_unknown_piece_is_answered_with_those_there_are() -> None:
     said = piece("everything")
     assert said.returncode == 2
     assert all(
-        f"gpu_board.sh {name} " in said.stderr for name in ("tests", "floors", "speed", "run", "board", "pack DIR")
+        f"gpu_board.sh {name} " in said.stderr
+        for name in ("tests", "floors", "speed", "tune", "run", "board", "pack DIR")
     )
 
 
@@ -49,6 +51,9 @@ def test_every_piece_is_rehearsed(tmp_path: Path) -> None:
     assert "| window loading |" in at.read_text()
     did("speed")
     assert json.loads((tmp_path / "here-speed-fluid" / "record.json").read_text())["speed"]
+    did("tune", UNTIL="0.01")
+    did("tune", UNTIL="600", MODELS="particle_gnn jepa")
+    assert len(read_tunings(here / "tuning")) == 2
     did("run", UNTIL="0.01")
     assert status(here)["state"] == "interrupted"
     did("run", UNTIL="600")
@@ -64,5 +69,8 @@ def test_every_piece_is_rehearsed(tmp_path: Path) -> None:
     assert made["speed"]
     assert made["failures"] == []
     assert {p.parent.name: p.read_bytes() for p in there.rglob("weights.safetensors")} == trained
+    learned = {c["card"]["name"]: c["card"] for c in made["contestants"] if c["card"].get("batch_size")}
+    assert set(learned) == {"particle_gnn", "jepa"}
+    assert all(card["tuning"].startswith("best of 9 trials of 0.2 s on cpu") for card in learned.values())
     steps = {c["card"]["name"]: c["card"]["training_steps"] for c in made["contestants"]}
     assert steps["particle_gnn"] > 1 < steps["jepa"]

@@ -180,20 +180,32 @@ def run(
     only: Sequence[str] | None = None,
     timed: bool = True,
     until: float | None = None,
+    tuned: Place | None = None,
 ) -> Results:
     """Run a track from nothing to a report in `out`; resumable. `domains` defaults to all, `seeds` to the track's, `only` (the
     learned models and baselines that compete) to all of the track's.
 
     Not `timed`, it measures accuracy alone. After `until` seconds it raises TimeUp, and the same call goes on. `device` is by
-    default that of the track; a track of a GPU on "cpu" is a rehearsal. Leaves data/, weights/, stages/, record.json,
-    curves.parquet and report/ in `out`.
+    default that of the track; a track of a GPU on "cpu" is a rehearsal. `tuned` is what `hedgefox tune` wrote, whose batch sizes
+    and learning rates are trained with. Leaves data/, weights/, stages/, record.json, curves.parquet and report/ in `out`.
 
     Raises MisuseError for an unknown track, domain or device, and for a folder of another run.
     """
     from .. import record as records
     from ..run import run as ran
 
-    folder = ran(track, Path(out), domains, device, progress, seeds=seeds, only=only, timed=timed, until=until)
+    folder = ran(
+        track,
+        Path(out),
+        domains,
+        device,
+        progress,
+        seeds=seeds,
+        only=only,
+        timed=timed,
+        until=until,
+        tuned=_maybe(tuned),
+    )
     return Results(({**records.read(folder), "folders": [str(folder)]},), folder)
 
 

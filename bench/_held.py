@@ -80,6 +80,7 @@ def costs(entry: Entry) -> dict[str, Any]:
     encode, decode = spent["encode"], spent["decode"]
     return {
         **{name: entry.card.get(name) for name in TRAINED},
+        "tuning_device_seconds": entry.card.get("tuning_device_seconds"),
         "latency_ms": entry.row["latency_ms"],
         **{f"{name}_ms": value for name, value in spent.items()},
         "encode_decode_ms": None if encode is None or decode is None else encode + decode,

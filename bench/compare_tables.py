@@ -17,6 +17,7 @@ LABELS = {
     "bytes": "bytes",
     "training_steps": "training steps",
     "training_device_seconds": "training [device s]",
+    "tuning_device_seconds": "tuning [device s]",
     "latency_ms": "latency [ms]",
     "encode_ms": "encode [ms]",
     "advance_ms": "advance [ms]",

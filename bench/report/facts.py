@@ -50,9 +50,13 @@ def _stage(stage: Mapping[str, Any]) -> tuple[str, str, str, bool]:
 
 def _cards(record: Mapping[str, Any]) -> list[dict[str, str]]:
     """What the contestants' cards say of themselves, each name once."""
-    names = ("name", "kind", "objective", "learning_algorithm", "architecture", "parameters", "training_steps", "notes")
+    names: tuple[str, ...] = (
+        *("name", "kind", "objective", "learning_algorithm", "architecture", "parameters", "training_steps", "notes"),
+    )
     found = {c["card"]["name"]: c["card"] for c in reversed(record["contestants"])}
     cards = [c for c in found.values() if c["kind"] not in ("reference", "ladder")]
+    if any(c.get("tuning") for c in cards):
+        names = (*names[:-1], "batch_size", "learning_rate", "tuning", names[-1])
     return [
         {n.replace("_", " "): str(c[n]) if c.get(n) not in (None, "") else "–" for n in names} for c in reversed(cards)
     ]

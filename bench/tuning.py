@@ -2,7 +2,8 @@
 
 Each trial gets the same share of the track's training budget: seconds of the device where the track fixes the time, else steps.
 Nine trials of a tenth cost nine tenths of one training. The rate of a trial falls over its own budget, so that a trial is a whole
-training in small; still, a short training favours higher rates and smaller batches than a long one.
+training in small; still, a short training favours higher rates than a long one. At equal steps a larger batch costs more time; at
+equal time it makes fewer steps.
 Of jepa the rate of the first stage is tried; its read-out keeps its own.
 """
 
@@ -301,6 +302,13 @@ def _keep(out: Path, tuning: Mapping[str, Any]) -> None:
     write_text(path, dumps(content) + "\n")
 
 
+FAVOURED = {
+    "steps": "at equal steps a larger batch costs more: compare device [s], or give every trial as long with --seconds",
+    "seconds": "at equal time a short training favours smaller batches: more steps fit into it",
+}
+"""What a budget of a kind favours besides."""
+
+
 def table(tuning: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The trials of a tuning as rows, the best first."""
     return [
@@ -338,7 +346,5 @@ def notes(tuning: Mapping[str, Any]) -> list[str]:
         return [*lines, "no trial came to its end: the preset stays"]
     changed = ", ".join(f"{n} {old:g} → {new:g}" for n, (old, new) in tuning["changes"].items())
     lines.append(f"would change in the preset: {changed or 'nothing'}")
-    return [
-        *lines,
-        "a short training favours higher rates and smaller batches than a whole one: take a near tie as no difference",
-    ]
+    lines.append("a short training favours higher rates than a whole one: take a near tie as no difference")
+    return [*lines, FAVOURED["steps" if held["steps"] else "seconds"]]

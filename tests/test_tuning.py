@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hedgefox import cli, surrogates
 from hedgefox.bench import tuning
+from hedgefox.bench._trainings import trainings
 from hedgefox.bench.run import run
 from hedgefox.bench.tuned import for_run, read_tunings
 from hedgefox.bench.tuning import budget, grid, notes, table, tune
@@ -61,6 +62,10 @@ def test_a_trial_is_judged_as_trainings_keep_weights(made: Path, found: dict[str
 def test_every_trial_has_the_same_budget_a_tenth_of_a_training(found: dict[str, Any]) -> None:
     assert found["budget"] == {"steps": 4, "seconds": None, "share": 0.1}
     assert "each of 2 trials: 4 steps, 0.1 of a training" in notes(found)[0]
+    assert "at equal steps a larger batch costs more" in notes(found)[-1]
+    timed = found | {"budget": {"steps": None, "seconds": 18.0, "share": 0.1}, "device": "cuda"}
+    assert "each of 2 trials: 18 s of cuda" in notes(timed)[0]
+    assert "favours smaller batches" in notes(timed)[-1]
     assert found["device_seconds"] == pytest.approx(sum(t["device_seconds"] for t in found["trials"]))
 
 
@@ -235,7 +240,7 @@ def test_the_verb_prints_strict_json(made: Path, original: Path, capsys: pytest.
 
 
 def test_without_a_model_all_that_the_track_trains_are_tuned() -> None:
-    jobs = tuning.trainings(track("gpu-3min"), ["cloth", "fluid", "rigid"])
+    jobs = trainings(track("gpu-3min"), ["cloth", "fluid", "rigid"])
     kept = {(job.name, job.domain) for job in tuning._tunable(jobs, "m", ())}
     assert ("particle_gnn", "fluid") in kept
     assert ("jepa", "cloth+fluid+rigid") in kept

@@ -159,6 +159,8 @@ class Run:
     """Where some of these settings come from, if trials chose them."""
     deadline: Deadline = field(default_factory=Deadline)
     """When to stop with a checkpoint, although steps are left."""
+    marks: int | None = None
+    """Parts of a fixed time that end with rollouts on `valid` and a checkpoint; None for as many as trainings have."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "domains", dict(sorted(self.domains.items())))

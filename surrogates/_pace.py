@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ._training import _Progress
 
 MARKS = 20
-"""Parts of the time, each of which ends with a rollout on `valid` and a checkpoint."""
+"""Parts of the time, each of which ends with a rollout on `valid` and a checkpoint, where a run does not say another number."""
 
 
 class Pace(Protocol):
@@ -87,6 +87,7 @@ class ByTime:
         if _processes.number() > 1:
             raise MisuseError("a training by time runs in one process; with torchrun, use a track that fixes the steps")
         self.progress, self.plan = progress, progress.plan
+        self.marks = progress.run.marks or MARKS
         self.marked = -1
         self.at_mark = self.ended = False
 
@@ -103,9 +104,9 @@ class ByTime:
     def stepped(self) -> None:
         """Find out whether a mark was passed; a sitting begins at the mark that the one before it saved."""
         if self.marked < 0:
-            self.marked = int(MARKS * min(1.0, self.progress.seconds / self.plan.seconds))
+            self.marked = int(self.marks * min(1.0, self.progress.seconds / self.plan.seconds))
         share = self.share()
-        now, self.ended = int(MARKS * share), share >= 1.0
+        now, self.ended = int(self.marks * share), share >= 1.0
         self.at_mark = now > self.marked
         self.marked = max(now, self.marked)
 

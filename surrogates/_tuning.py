@@ -7,6 +7,7 @@ its batch did not fit into the device's memory.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import statistics
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from ._store import learn
 from ._training import CHECKPOINT, LOG, RATIO, Panel, Plan, TrainingFailed, one_thread
 
 FINISHED, DIVERGED, COLLAPSED, TOO_LARGE = "finished", "diverged", "collapsed", "out of memory"
+MARKS = 4
+"""Rollouts on `valid` in a trial of a fixed time. As many as a training has would take most of a tenth of its time."""
 OUTCOMES = (FINISHED, DIVERGED, COLLAPSED, TOO_LARGE)
 
 
@@ -54,7 +57,7 @@ def trial(run: Run) -> Trial:
     began = run.clock()
     asked: dict[str, Any] = {name: run.settings[name] for name in ("batch_size", "learning_rate")}
     try:
-        model = learn(run)
+        model = learn(dataclasses.replace(run, marks=MARKS))
         found = _judged(model, run)
     except TrainingFailed as failed:
         found = {"outcome": DIVERGED, "note": str(failed), "device_seconds": run.clock() - began}

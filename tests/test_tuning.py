@@ -17,7 +17,9 @@ from hedgefox.bench.tuned import for_run, read_tunings
 from hedgefox.bench.tuning import budget, grid, notes, table, tune
 from hedgefox.contracts import MisuseError, track
 from hedgefox.contracts.deadline import TimeUp
+from hedgefox.surrogates import _pace
 from hedgefox.surrogates._training import RATIO
+from hedgefox.surrogates._tuning import MARKS
 
 from .ballistic import TRACK
 
@@ -99,6 +101,13 @@ def test_finished_trials_are_not_done_again_and_leave_no_weights(
     assert not list(made.rglob("*.safetensors"))
     with pytest.raises(MisuseError, match="holds a training with steps 4; this one has 3"):
         tuned(original, made, steps=3)
+
+
+def test_a_trial_by_time_looks_at_valid_at_its_quarters(original: Path, tmp_path: Path) -> None:
+    timed = tuned(original, tmp_path, seconds=1.0, batches=[4])
+    judged = [line for line in log_of(tmp_path, timed, 4) if RATIO in line]
+    assert 1 <= len(judged) <= MARKS < _pace.MARKS
+    assert timed["budget"] == {"steps": None, "seconds": 1.0, "share": 0.0}
 
 
 def test_a_tuning_that_was_stopped_goes_on(original: Path, tmp_path: Path, found: dict[str, Any]) -> None:

@@ -132,8 +132,8 @@ def find(
     knowing = [w for w in alike if domain in (None, *w.domains)]
     if not knowing:
         theirs = ", ".join(sorted({d for w in alike for d in w.domains}))
-        right = [known for known, w in zip(_short(held), held, strict=True) if domain in w.domains and not w.seed]
-        raise MisuseError(f"{name} knows {theirs}; the data are of {domain}: {one_of(path, right)}")
+        right = sorted({w.model for w in held if domain in w.domains})
+        raise MisuseError(f"{name} knows {theirs}; the data are of {domain}: {one_of(model, right)}")
     return _of_seed(path, _best(path, where, knowing, size), int(seed or 0))
 
 

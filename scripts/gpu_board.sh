@@ -13,7 +13,7 @@
 #
 # DEVICE=cpu rehearses every line of it in minutes, with tiny scenes and networks, for no board.
 # Others: TRACK (gpu-3min), RUN (the folder of the run), UNTIL (300 s), PYTHON, DOMAINS (of speed and tune), MODELS (of tune; all by
-# default), MORE (further arguments of run).
+# default), TRIAL (seconds of one trial of tune; a tenth of a training by default), MORE (further arguments of run).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}" OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}"
@@ -40,8 +40,13 @@ run() {
 # Data go where the run will look for them. The trials' logs and tuned.json are small, and travel with the run.
 tune() {
   local on=()
+  if [ -e "$RUN/weights" ]; then
+    echo "$RUN holds trainings already, with the settings that they began with; tune in another RUN" >&2
+    exit 2
+  fi
   for domain in ${DOMAINS:-fluid cloth rigid}; do on+=(--domain "$domain"); done
-  hedgefox tune ${MODELS:-} --track "$TRACK" --data "$RUN/data" --out "$TUNING" --device "$DEVICE" --until "$UNTIL" "${on[@]}"
+  # shellcheck disable=SC2086
+  hedgefox tune ${MODELS:-} ${TRIAL:+--seconds "$TRIAL"} --track "$TRACK" --data "$RUN/data" --out "$TUNING" --device "$DEVICE" --until "$UNTIL" "${on[@]}"
 }
 
 # A saved model needs no checkpoint any more; films and data are made again.

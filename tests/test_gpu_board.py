@@ -57,6 +57,7 @@ def test_every_piece_is_rehearsed(tmp_path: Path) -> None:
     did("run", UNTIL="0.01")
     assert status(here)["state"] == "interrupted"
     did("run", UNTIL="600")
+    assert piece("tune", RUN=str(here)).returncode == 2
     assert status(here)["state"] == "finished"
     trained = {p.parent.name: p.read_bytes() for p in here.rglob("weights.safetensors")}
     did("pack", str(tmp_path / "packed"))

@@ -28,7 +28,7 @@ from ._uniform import Table, Uniform
 if TYPE_CHECKING:
     from ._training import _Progress
 
-LOOKS = 16
+LOOKS = 32
 """Batches by which a room is chosen."""
 TRIES = 12
 """Rooms looked at, each larger than the one before."""

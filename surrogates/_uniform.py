@@ -104,36 +104,32 @@ class Uniform:
         return Table(self.filled(within, "driven", counts(scene.scene_ptr).unsqueeze(-1) + missing), into="node")
 
     def _mended(self) -> None:
-        """What fills up and refers to what fills up."""
-        scene, n = self.scene, counts(self.scene.scene_ptr)
-        rest, types, driven = (self.fields["rest_position"].rows, self.fields["node_type"].rows, self.driven.rows)
-        slot = torch.arange(self.size["node"], device=scene.device)
-        there = slot < n.unsqueeze(-1)
-        rest.copy_(torch.where(there.unsqueeze(-1), rest, self.apart))
-        types.scatter_(1, driven, int(NodeType.DRIVEN))
-        script = self.script["node_position"].rows
-        mine = torch.gather(self.apart, 1, driven.unsqueeze(-1).expand(-1, -1, scene.dim))
-        fills = (driven >= n.unsqueeze(-1)).unsqueeze(-1)
-        script.copy_(torch.where(fills, mine, script))
-        for name, group in (("edges", "edge"), ("faces", "face")):
-            rows = self.fields[name].rows
-            own = torch.arange(self.size[group], device=scene.device) < counts(scene.ptr(group)).unsqueeze(-1)
-            corners = n[:, None, None] + torch.arange(rows.shape[-1], device=scene.device)
-            rows.copy_(torch.where(own.unsqueeze(-1), rows, corners))
-        if self.size["body"]:
-            # Of the first body, and where its first node is: a node without a body would have nowhere to be.
-            frames = self.frames["position"].rows
-            frames.copy_(torch.where(there.unsqueeze(-1), frames, frames[:, :, :1]))
-        else:
-            self.fields["body_id"].rows.fill_(-1)
+        """Give what fills up places and sizes, and let it refer to what fills up."""
+        scene, n = self.scene, counts(self.scene.scene_ptr)[:, None]
         small = 1e-3 * scene.diagonal[:, None, None]
-        for name, kind, gone in (("obstacle_size", "obstacle", None), ("shape_size", "shape", ABSENT)):
-            own = torch.arange(self.size[kind], device=scene.device) < counts(scene.ptr(kind)).unsqueeze(-1)
-            rows = self.fields[name].rows
-            rows.copy_(torch.where(own.unsqueeze(-1), rows, small))
-            if gone is not None:
-                kinds = self.fields[f"{kind}_kind"].rows
-                kinds.copy_(torch.where(own, kinds, gone))
+        # Nodes and solids that fill up belong to the first body that does.
+        body = counts(scene.body_ptr)[:, None] if self.size["body"] else torch.full_like(n, -1)
+        corner = torch.arange(3, device=scene.device)
+        for name, group, filling in (
+            ("rest_position", "node", self.apart),
+            ("body_id", "node", body),
+            ("edges", "edge", n.unsqueeze(-1) + corner[:2]),
+            ("faces", "face", n.unsqueeze(-1) + corner),
+            ("obstacle_size", "obstacle", small),
+            ("shape_size", "shape", small),
+            ("shape_kind", "shape", torch.full_like(n, ABSENT)),
+            ("shape_body", "shape", body),
+        ):
+            self._fill(self.fields[name].rows, group, filling)
+        driven = self.driven.rows
+        self.fields["node_type"].rows.scatter_(1, driven, int(NodeType.DRIVEN))
+        stands = torch.gather(self.apart, 1, driven.unsqueeze(-1).expand(-1, -1, scene.dim))
+        self._fill(self.script["node_position"].rows, "driven", stands)
+
+    def _fill(self, rows: Tensor, group: str, filling: Tensor) -> None:
+        """Put what can be broadcast to the rows (…, S, size, …) of a group where a scene has none of its own."""
+        own = torch.arange(self.size[group], device=rows.device) < counts(self.scene.ptr(group)).unsqueeze(-1)
+        rows.copy_(torch.where(own.view(*own.shape, *[1] * (filling.dim() - 2)), rows, filling))
 
     def constant(self, number: int) -> Constant:
         """What is the same for all batches of so many scenes."""
@@ -221,7 +217,8 @@ def _sizes(scene: Scene) -> dict[str, int]:
     most = {group: int(n.max()) for group, n in held.items()} | {"scene": 1}
     missing = {group: most[group] - held[group] for group in ("driven", "edge", "face")}
     need = torch.maximum(missing["driven"], torch.where((missing["edge"] > 0) | (missing["face"] > 0), 3, 0))
-    return most | {"node": int((held["node"] + need).max())}
+    # One body more than any scene has: nodes that fill up must be somebody's.
+    return most | {"node": int((held["node"] + need).max()), "body": most["body"] + (most["body"] > 0)}
 
 
 def _apart(scene: Scene, size: Mapping[str, int]) -> Tensor:

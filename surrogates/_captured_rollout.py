@@ -59,6 +59,11 @@ class InCalls(Learner[State]):
         """
 
     @property
+    def fixed_steps(self) -> bool:
+        """Whether steps of its training can go in calls of one shape as well."""
+        return self.fixed
+
+    @property
     def per_call(self) -> int:
         """Frames that a call of the network advances, m."""
         return 1

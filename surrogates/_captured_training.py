@@ -38,10 +38,12 @@ TRIES = 12
 class Shaped(Protocol):
     """A model whose loss can be had in calls of one shape."""
 
-    fixed: bool
-    """Whether it can."""
     captured: bool | None
     """Whether to, where that can be; None: on a GPU."""
+
+    @property
+    def fixed_steps(self) -> bool:
+        """Whether it can."""
 
     def constants(self, films: Uniform) -> dict[str, Table]:
         """What a training knows of its scenes for good, looked up once."""
@@ -67,7 +69,7 @@ def source_of(model: Any, windows: datasets.Windows, batch_size: int, generator:
     wanted = isinstance(model, Shaped) and (
         windows.film.device.type == "cuda" if model.captured is None else model.captured
     )
-    if wanted and model.fixed and not windows.film.scene.periodic and _processes.number() == 1:
+    if wanted and model.fixed_steps and not windows.film.scene.periodic and _processes.number() == 1:
         return InOneShape(model, windows, batch_size, generator)
     return Plain(model, windows, batch_size, generator)
 

@@ -9,6 +9,9 @@ from torch import Tensor
 
 from ..contracts import Scene, Script, Wall
 
+UNCHANGED = ("node_scene", "body_scene", "free", "driven_nodes", "most_obstacles", "periodic")
+"""What is known of a scene, if it has been asked, and stays so in three axes."""
+
 
 def lifted(x: Tensor, fill: float = 0.0) -> Tensor:
     """Vectors (..., 2) as (..., 3), the new axis in the middle; those of three axes as they are."""
@@ -19,7 +22,7 @@ def lifted(x: Tensor, fill: float = 0.0) -> Tensor:
 
 def flattened(x: Tensor, dim: int) -> Tensor:
     """The inverse: vectors (..., 3) as (..., dim)."""
-    return x if dim == 3 else x[..., [0, 2]]
+    return x if dim == 3 else x[..., ::2]
 
 
 def lifted_script(script: Script) -> Script:
@@ -32,7 +35,7 @@ def lifted_scene(scene: Scene) -> Scene:
     if scene.dim == 3:
         return scene
     open_side = torch.full_like(scene.wall[:, :1], int(Wall.OPEN))
-    return dataclasses.replace(
+    new = dataclasses.replace(
         scene,
         rest_position=lifted(scene.rest_position),
         gravity=lifted(scene.gravity),
@@ -41,3 +44,5 @@ def lifted_scene(scene: Scene) -> Scene:
         obstacle_size=lifted(scene.obstacle_size, torch.inf),
         script=lifted_script(scene.script),
     )
+    vars(new).update({name: x for name, x in vars(scene).items() if name in UNCHANGED})
+    return new

@@ -41,9 +41,10 @@ from ._features import (
     side_nearness,
     typical_spacing,
 )
+from ._fixed_graph import Near, Room, fixed_graph
 from ._material import spread, standardised
 from ._mesh import both_ways, edge_length, length, rest_offset
-from ._message_passing import EncodeProcessDecode
+from ._message_passing import Arriving, EncodeProcessDecode, sums
 from ._neighbours import radius_graph
 from ._one_step import OneStep, OneStepSettings, scales
 from ._rigid_motion import history_of
@@ -89,6 +90,12 @@ class Graph:
     """Senders and receivers, (2, E)."""
     kind: Tensor
     """Which of the kinds of edge, (E,)."""
+    mesh: slice
+    """Those along a mesh."""
+    held: Tensor
+    """Nodes that have a body, (n,)."""
+    arriving: Arriving | None = None
+    """How edges are summed at their receivers, where not all of them count."""
 
 
 class GNS(OneStep):
@@ -114,7 +121,22 @@ class GNS(OneStep):
         answer = 3 * settings.bundle
         size = settings.width, settings.message_passing_steps
         self.network = EncodeProcessDecode(n_node, n_edge, answer, *size, settings.precision)
+        self.network.fused = False
         self.units(number, extra)
+        self.numbers: dict[tuple[str, int, int, int], float] = {}
+
+    def number(self, name: str, k: int) -> float:
+        """A unit of a domain as a number, which the device is asked for once."""
+        values: Tensor = getattr(self, name)
+        key = (name, k, values.data_ptr(), values._version)
+        if key not in self.numbers:
+            self.numbers[key] = float(values[k])
+        return self.numbers[key]
+
+    @property
+    def fixed_steps(self) -> bool:
+        """See `Shaped`; rollouts of bodies need singular values, which cannot be had so."""
+        return True
 
     def units(self, number: int, extra: int) -> None:
         """Buffers of what training measures of each domain."""
@@ -141,7 +163,7 @@ class GNS(OneStep):
 
     def noise_std(self, scene: Scene) -> float:
         """Set in settings, in the spread of accelerations without noise."""
-        noise, std = self.set.noise, float(self.acceleration_std[self.row(scene)])
+        noise, std = self.set.noise, self.number("acceleration_std", self.row(scene))
         return noise * std / math.sqrt(1 + noise * noise)
 
     def encode(self, past: Trajectory) -> History:
@@ -163,7 +185,7 @@ class GNS(OneStep):
     def node_features(self, scene: Scene, moved: Tensor, position: Tensor, script: Script) -> Tensor:
         """All that a node knows by itself, (N, F); moved (K, N, 3) are its last displacements."""
         k, owner = self.row(scene), scene.node_scene
-        step, reach = self.displacement_std[k].float(), self.set.radius_in_spacings * float(self.spacing[k])
+        step, reach = self.displacement_std[k].float(), self.set.radius_in_spacings * self.number("spacing", k)
         near, normal, moves = obstacle_contact(scene, position, script, reach)
         fall = scene.gravity[owner] * scene.frame_interval**2 / self.acceleration_std[k].float()
         parts = [
@@ -185,22 +207,37 @@ class GNS(OneStep):
         meshed = torch.zeros_like(scene.free).index_fill(0, scene.edges.flatten(), True)
         flags = torch.zeros((scene.n_nodes, 3 + len(self.names)), device=scene.device)
         flags[:, 0], flags[:, 1], flags[:, 2] = ~scene.free, meshed, scene.body_id >= 0
-        flags[:, 3 + self.row(scene)] = 1
+        flags[:, 3 + self.row(scene)].fill_(1)
         return flags
 
-    def graph(self, scene: Scene, position: Tensor) -> Graph:
-        """All edges at positions (N, 3)."""
-        radius = self.set.radius_in_spacings * float(self.spacing[self.row(scene)])
+    def graph(self, scene: Scene, position: Tensor, room: Room | None = None) -> Graph:
+        """All edges at positions (N, 3); in a room those that are near have a fixed shape."""
+        near = self.near(scene, position, room)
+        if room is None:
+            held = torch.nonzero(scene.body_id >= 0).flatten()
+        else:
+            # Of uniform films all nodes have a body, or none has.
+            held = torch.arange(scene.n_nodes if len(scene.body_scene) else 0, device=position.device)
+        inward = torch.stack([held, scene.n_nodes + scene.body_id[held]])
+        parts = [near.order[near.index], both_ways(scene.edges), inward, inward.flip(0)]
+        index, sizes = torch.cat(parts, dim=1), [part.shape[1] for part in parts]
+        kind = torch.cat([torch.full((n,), k, device=index.device) for k, n in enumerate(sizes)])
+        scene_of, mesh = torch.cat([scene.node_scene, scene.body_scene]), slice(sizes[0], sizes[0] + sizes[1])
+        arriving = None if near.receiver_ptr is None else _arriving(near, near.receiver_ptr, index, len(scene_of))
+        return Graph(scene_of, _mass_share(scene), index, kind, mesh, held, arriving)
+
+    def near(self, scene: Scene, position: Tensor, room: Room | None) -> Near:
+        """Who is near whom; nodes of one body are not."""
+        radius = self.set.radius_in_spacings * self.number("spacing", self.row(scene))
+        body = scene.body_id
+
+        def strange(sender: Tensor, receiver: Tensor) -> Tensor:
+            return (body[sender] != body[receiver]) | (body[sender] < 0)
+
+        if room is not None:
+            return fixed_graph(position, radius, scene, room, strange)
         near = radius_graph(position, radius, scene.scene_ptr, scene.period)
-        body = scene.body_id[near]
-        near = near[:, (body[0] != body[1]) | (body[0] < 0)]
-        node = torch.nonzero(scene.body_id >= 0).flatten()
-        inward = torch.stack([node, scene.n_nodes + scene.body_id[node]])
-        parts = [near, both_ways(scene.edges), inward, inward.flip(0)]
-        sizes = torch.tensor([part.shape[1] for part in parts], device=scene.device)
-        kind = torch.arange(KINDS_OF_EDGE, device=scene.device).repeat_interleave(sizes)
-        scene_of = torch.cat([scene.node_scene, scene.body_scene])
-        return Graph(scene_of, _mass_share(scene), torch.cat(parts, dim=1), kind)
+        return Near(torch.arange(scene.n_nodes, device=position.device), near[:, strange(near[0], near[1])])
 
     def edge_features(self, scene: Scene, graph: Graph, position: Tensor, moved: Tensor) -> Tensor:
         """What is known along the edges, (E, F), from positions and steps of nodes and centres (N + P, 3)."""
@@ -208,8 +245,8 @@ class GNS(OneStep):
         offset = position.index_select(0, sender) - position.index_select(0, receiver)
         offset = scene.minimum_image(offset, graph.scene_of[receiver])
         shear = moved.index_select(0, sender) - moved.index_select(0, receiver)
-        unit = float(self.spacing[k])
-        flag = torch.nn.functional.one_hot(graph.kind, KINDS_OF_EDGE).to(offset.dtype)
+        unit = self.number("spacing", k)
+        flag = (graph.kind.unsqueeze(-1) == torch.arange(KINDS_OF_EDGE, device=offset.device)).to(offset.dtype)
         step, opening = self.displacement_std[k].float(), length(offset + shear) - length(offset)
         along = [flag, offset / unit, length(offset) / unit, shear / step, opening / step]
         return torch.cat([*along, self.strain(scene, graph, offset)], dim=-1)
@@ -217,10 +254,9 @@ class GNS(OneStep):
     def strain(self, scene: Scene, graph: Graph, offset: Tensor) -> Tensor:
         """Undeformed length and strain of the edges of meshes, zero for all others, (E, 2)."""
         k, out = self.row(scene), torch.zeros_like(offset[:, :2])
-        mesh = graph.kind == 1
-        rest = length(rest_offset(scene, graph.index[:, mesh]))
-        stretch = (length(offset[mesh]) / rest - 1) / self.strain_std[k].float()
-        out[mesh] = torch.cat([rest / float(self.spacing[k]), stretch], dim=-1)
+        rest = length(rest_offset(scene, graph.index[:, graph.mesh]))
+        stretch = (length(offset[graph.mesh]) / rest - 1) / self.strain_std[k].float()
+        out[graph.mesh] = torch.cat([rest / self.number("spacing", k), stretch], dim=-1)
         return out
 
     def predict(self, state: History, script: Script, known: Tensor | None) -> Tensor:
@@ -228,13 +264,13 @@ class GNS(OneStep):
         scene, script = lifted_scene(state.scene), lifted_script(script)
         position = lifted(state.position)
         moved = displacements(scene, position)
-        graph = self.graph(scene, position[-1])
+        graph = self.graph(scene, position[-1], state.room)
         seen = _with_centres(scene, graph, self.node_features(scene, moved, position[-1], script))
         is_centre = (torch.arange(len(seen), device=seen.device) >= scene.n_nodes).to(seen.dtype).unsqueeze(-1)
         coming = torch.where(scene.free.unsqueeze(-1), moved[-1], scripted_step(scene, script))
         place, step = (_with_centres(scene, graph, x) for x in (position[-1], coming))
         along = self.edge_features(scene, graph, place, step)
-        out: Tensor = self.network(torch.cat([seen, is_centre], dim=-1), along, graph.index)
+        out: Tensor = self.network(torch.cat([seen, is_centre], dim=-1), along, graph.index, graph.arriving)
         return flattened(out[: scene.n_nodes].view(scene.n_nodes, -1, 3), state.scene.dim).flatten(1)
 
     # What it measures
@@ -260,15 +296,26 @@ def _mass_share(scene: Scene) -> Tensor:
     held = scene.body_id >= 0
     mass = torch.where(held, scene.mass, 0.0)
     body = scene.body_id.clamp(min=0)
-    total = mass.new_zeros(max(int(scene.body_ptr[-1]), 1)).index_add(0, body, mass)
+    total = mass.new_zeros(max(len(scene.body_scene), 1)).index_add(0, body, mass)
     return (mass / total[body].clamp(min=torch.finfo(mass.dtype).tiny)).unsqueeze(-1)
 
 
 def _with_centres(scene: Scene, graph: Graph, rows: Tensor) -> Tensor:
     """Rows of nodes (N, F), and below them the means over the masses of the bodies, (N + P, F)."""
-    centre = rows.new_zeros((int(scene.body_ptr[-1]), rows.shape[1]))
-    held = torch.nonzero(scene.body_id >= 0).flatten()
+    centre, held = rows.new_zeros((len(scene.body_scene), rows.shape[1])), graph.held
     return torch.cat([rows, centre.index_add(0, scene.body_id[held], (rows * graph.share)[held])])
+
+
+def _arriving(near: Near, ptr: Tensor, index: Tensor, number: int) -> Arriving:
+    """Sums of near edges and then all others (2, E) at so many nodes and centres."""
+    others = index[1, near.index.shape[1] :]
+
+    def arriving(e_EC: Tensor) -> Tensor:
+        total = e_EC.new_zeros((number, e_EC.shape[1]))
+        total = total.index_copy(0, near.order, sums(e_EC[: near.index.shape[1]], ptr))
+        return total.index_add(0, others, e_EC[near.index.shape[1] :])
+
+    return arriving
 
 
 def strain_spread(film: Trajectory) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from hedgefox import datasets
+from hedgefox import datasets, surrogates
 from hedgefox.contracts import BodyShape, MisuseError, Trajectory, Wall, stack, track
 from hedgefox.contracts.rotation import exponential
 from hedgefox.contracts.scene import ABSENT, GROUP_OF
@@ -32,6 +32,9 @@ FILMS: dict[str, Callable[..., Trajectory]] = {
     "particle_gnn": particles.film,
     "mesh_gnn": sheets.film,
     "rigid_gnn": solids.film,
+    "gns of fluid": particles.film,
+    "gns of cloth": sheets.film,
+    "gns of rigid": solids.film,
 }
 SCENES = 5
 
@@ -60,7 +63,10 @@ def heap() -> Trajectory:
 
 def lesson(name: str, **settings: Any) -> tuple[Any, datasets.Windows]:
     """A network without noise, which more rows would draw anew, and windows to learn from."""
-    film = heap() if name == "rigid_gnn" else FILMS[name](SCENES, 9, seed=6)
+    name, _, kind = name.partition(" of ")
+    film = FILMS[f"{name} of {kind}" if kind else name](SCENES, 9, seed=6)
+    if name == "rigid_gnn":
+        film = heap()
     if name == "mesh_gnn":
         # One half over the other.
         folded = film.position.clone()
@@ -68,7 +74,7 @@ def lesson(name: str, **settings: Any) -> tuple[Any, datasets.Windows]:
         folded[..., 0] = folded[..., 0].abs()
         film = Trajectory(film.scene, folded, film.velocity)
         settings["contact_in_spacings"] = 1.2
-    model = network(film, name, noise=0.0, **settings)
+    model = lone_gns(film) if name == "gns" else network(film, name, noise=0.0, **settings)
     return model, datasets.Windows(film, model.window)
 
 
@@ -82,6 +88,14 @@ def both(name: str, **settings: Any) -> tuple[list[Tensor], list[Tensor]]:
     assert not source.room.exceeded()
     loss = model.loss(windows.at(index), generator)
     return found, [loss.detach(), *torch.autograd.grad(loss, source.parameters, materialize_grads=True)]
+
+
+def lone_gns(film: Trajectory) -> Any:
+    """The generalist, of all three domains' units where it needs but one's."""
+    settings: dict[str, Any] = {"parameters": tuple(sorted(film.scene.parameters)), "noise": 0.0}
+    model: Any = surrogates.create("gns", film.scene.domain, size="xs", seed=0, **settings)
+    model.measure(film)
+    return model
 
 
 def batch(windows: datasets.Windows) -> Tensor:
@@ -132,8 +146,7 @@ def _own_rows(films: Uniform, scenes: Tensor) -> Tensor:
 
 @pytest.mark.parametrize(
     ("name", "settings"),
-    [("particle_gnn", {}), ("particle_gnn", {"bundle": 2}), ("mesh_gnn", {}), ("rigid_gnn", {})],
-    ids=["particles", "bundles", "sheets", "bodies"],
+    [(name, {}) for name in FILMS] + [("particle_gnn", {"bundle": 2})],
 )
 def test_loss_and_gradients_are_those_of_the_plain_path(name: str, settings: dict[str, Any]) -> None:
     found, expected = both(name, **settings)
@@ -144,7 +157,7 @@ def test_loss_and_gradients_are_those_of_the_plain_path(name: str, settings: dic
 
 
 def test_contacts_and_edges_are_there_to_be_learned_from() -> None:
-    for name in FILMS:
+    for name in ("particle_gnn", "mesh_gnn", "rigid_gnn", "gns of fluid"):
         model, windows = lesson(name)
         source = InOneShape(model, windows, 4, torch.Generator().manual_seed(0))
         source.gradients(batch(windows))
@@ -242,7 +255,7 @@ def test_gradients_of_several_domains_are_averaged() -> None:
             torch.testing.assert_close(p.grad, right)
 
 
-def test_what_cannot_go_so_takes_the_plain_path() -> None:
+def test_what_cannot_go_so_takes_the_plain_path(monkeypatch: pytest.MonkeyPatch) -> None:
     model, windows = lesson("particle_gnn")
     generator = torch.Generator()
     assert type(source_of(model, windows, 2, generator)) is Plain, "on a CPU, unless asked for"
@@ -253,5 +266,5 @@ def test_what_cannot_go_so_takes_the_plain_path() -> None:
     assert type(source_of(model, datasets.Windows(film, model.window), 2, generator)) is Plain
     with pytest.raises(MisuseError, match="a periodic axis cannot be filled up"):
         Uniform(film)
-    model.fixed = False
+    monkeypatch.setattr(type(model), "fixed", False)
     assert type(source_of(model, windows, 2, generator)) is Plain

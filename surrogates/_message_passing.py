@@ -11,12 +11,15 @@ same error), with LayerNorm after all but the decoder. Axis letters: N nodes, E 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..contracts import MisuseError
+from . import _fused
 
 SINGLE, HALF = "float32", "bfloat16"
 """Precisions of products."""
@@ -34,6 +37,17 @@ def sums(rows_EC: Tensor, ptr: Tensor) -> Tensor:
     On a CPU twice as slow as adding rows up where they belong, and the same to the last bit.
     """
     return torch.segment_reduce(rows_EC, "sum", offsets=ptr, axis=0, unsafe=True, initial=0)
+
+
+@dataclass(frozen=True)
+class AtReceivers:
+    """Sums of edges that are sorted by receiver, cut by a pointer (N+1,)."""
+
+    ptr: Tensor
+
+    def __call__(self, rows_EC: Tensor) -> Tensor:
+        """(E, C) → (N, C)."""
+        return sums(rows_EC, self.ptr)
 
 
 def whole(rows: Tensor) -> bool:
@@ -119,6 +133,12 @@ class EncodeProcessDecode(nn.Module):
     for a precision of another name.
     """
 
+    fused: bool | None = None
+    """Whether to predict by a few large kernels (_fused.py), with Triton; None: on a GPU. Never where gradients are wanted."""
+    edges_half = False
+    """Whether fused rounds of bfloat16 products hand on edges in bfloat16, too, where they are sorted by receiver: half the bytes
+    of the longest arrays."""
+
     def __init__(
         self, n_node: int, n_edge: int, n_out: int, width: int, message_passing_steps: int, precision: str = SINGLE
     ) -> None:
@@ -131,6 +151,15 @@ class EncodeProcessDecode(nn.Module):
         self.process = nn.ModuleList(Interaction(width) for _ in range(message_passing_steps))
         self.decode = Perceptron(width, width, n_out, norm=False)
 
+    @property
+    def halved(self) -> bool:
+        """Whether products are taken in bfloat16."""
+        return self.precision == HALF
+
+    def products(self, device: torch.device) -> AbstractContextManager[Any]:
+        """Where products are taken in the network's precision."""
+        return torch.autocast(device.type, torch.bfloat16) if self.halved else nullcontext()
+
     def forward(
         self, node_NF: Tensor, edge_EF: Tensor, edge_index_2E: Tensor, arriving: Arriving | None = None
     ) -> Tensor:
@@ -138,8 +167,9 @@ class EncodeProcessDecode(nn.Module):
 
         `arriving` sums edges (E, C) at their receivers, (N, C), where another way than adding up all of them is right.
         """
-        half = self.precision == HALF
-        with torch.autocast(node_NF.device.type, torch.bfloat16) if half else nullcontext():
+        if _fused.chosen(self, node_NF, edge_EF):
+            return _fused.forward(self, node_NF, edge_EF, edge_index_2E, arriving)
+        with self.products(node_NF.device):
             x_NC, e_EC = self.encode_node(node_NF), in_chunks(self.encode_edge, edge_EF)
             for interaction in self.process:
                 x_NC, e_EC = interaction(x_NC, e_EC, edge_index_2E, arriving)

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -35,7 +34,7 @@ from ._features import (
     typical_spacing,
 )
 from ._fixed_graph import Near, fixed_graph
-from ._message_passing import EncodeProcessDecode, sums
+from ._message_passing import AtReceivers, EncodeProcessDecode
 from ._neighbours import radius_graph, spatial_order
 from ._specialist import Accelerated, SpecialistSettings, learn, require_velocity, width_and_steps
 from ._symmetry import with_images
@@ -130,7 +129,7 @@ class ParticleGNN(Accelerated):
         order = near.order
         along = self.along(scene, near.index, moved[:, order], position[-1, order])
         seen = self.node_features(scene, moved, position[-1], script)
-        arriving = None if near.receiver_ptr is None else partial(sums, ptr=near.receiver_ptr)
+        arriving = None if near.receiver_ptr is None else AtReceivers(near.receiver_ptr)
         out: Tensor = self.network(seen[order], along, near.index, arriving)
         return torch.empty_like(out).index_copy(0, order, out)
 

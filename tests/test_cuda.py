@@ -19,8 +19,9 @@ from hedgefox import surrogates
 from hedgefox.contracts import MisuseError, Trajectory, registry
 from hedgefox.datasets import Windows
 from hedgefox.jepa import planning
+from hedgefox.surrogates._captured import Captured
 from hedgefox.surrogates._captured_training import InOneShape, Plain
-from hedgefox.surrogates._message_passing import EncodeProcessDecode
+from hedgefox.surrogates._message_passing import AtReceivers, EncodeProcessDecode
 from hedgefox.surrogates._neighbours import radius_graph
 from torch import Tensor
 
@@ -130,6 +131,57 @@ def test_calls_of_fixed_shape(device: str, name: str) -> None:
         close(again, got.position, 0.0 if file == "particle_gnn" else SHARE[device] * moved)
     assert model.calls.ready
     assert all((call.captured.graph is not None) == (device == "cuda") for call in model.calls.ready.values())
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("width", [16, 24, 32, 64, 128, 256])
+@torch.no_grad()
+def test_fused_rounds(width: int, precision: str) -> None:
+    """Three kernels a round against double precision on the CPU: as near to it as the plain path, and captured the same."""
+    torch.manual_seed(SEED)
+    network = EncodeProcessDecode(5, 3, 2, width, 3, precision)
+    receiver = torch.randint(0, 2000, (40_000,)).sort().values
+    index = torch.stack([torch.randint(0, 2700, (40_000,)), receiver])
+    node, along, ptr = torch.randn(2700, 5), torch.randn(40_000, 3), torch.searchsorted(receiver, torch.arange(2701))
+    exact = copy.deepcopy(network).double()
+    exact.precision = "float32"
+    right = exact(node.double(), along.double(), index)
+    network.to("cuda")
+    given = [x.cuda() for x in (node, along, index, ptr)]
+
+    def answer(*x: Tensor) -> list[Tensor]:
+        return [network(*x[:3], AtReceivers(x[3]))]
+
+    network.fused = False
+    plain = float((answer(*given)[0].cpu() - right).norm() / right.norm())
+    network.fused = True
+    got = answer(*given)[0]
+    fused = float((got.cpu() - right).norm() / right.norm())
+    most = {"float32": 5e-6, "bfloat16": 1.5 * plain}[precision]
+    assert fused <= most, f"off by {fused:.2g}, plain by {plain:.2g}; seed {SEED}"
+    close(answer(*given)[0], got, 0.0)
+    call = Captured(answer, given)
+    assert call.graph is not None
+    close(call(*given)[0], got, 0.0)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["particle_gnn", "particle_gnn-bfloat16", "mesh_gnn", "rigid_gnn"])
+@pytest.mark.parametrize("captured", [False, True])
+def test_fused_rollouts(name: str, captured: bool) -> None:
+    """Of whole specialists, fused against plain, both on CUDA."""
+    file = name.partition("-")[0]
+    past = FILMS[MODELS[file]](3, 8, seed=SEED % 1000, extra_script=8)
+    model = network(name, MODELS[file], past).to("cuda")
+    model.captured, past = captured, past.to("cuda")
+    films = []
+    for fused in (False, True):
+        twin = copy.deepcopy(model)
+        twin.network.fused = fused
+        films.append(twin.rollout(past, 4).position)
+    moved = float((films[0] - past.position[-1]).abs().max()) + float(past.scene.diagonal.max())
+    close(films[1], films[0], (1e-2 if "bfloat16" in name else 1e-4) * moved)
 
 
 @pytest.mark.parametrize("name", lessons.FILMS)

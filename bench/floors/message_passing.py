@@ -15,7 +15,9 @@ from __future__ import annotations
 import torch
 
 from ...contracts import Frame
-from ...surrogates._message_passing import Interaction
+from ...surrogates import _fused
+from ...surrogates._captured import Captured
+from ...surrogates._message_passing import AtReceivers, EncodeProcessDecode, Interaction
 from ...surrogates.particle_gnn import ParticleGNN, build
 from ._path import INDEX, WORD, Asked, HotPath, weight_bytes
 from ._rates import synchronise
@@ -23,6 +25,12 @@ from .clouds import SPACING, film
 
 SIZE = {"cpu": "s", "cuda": "l"}
 """Of the network: what a CPU trains in minutes, and the size that others publish (10 rounds, width 128)."""
+
+
+ROUNDS = 10
+"""Of messages in a pass whose paths are compared."""
+WAYS = [(p, f, False) for p in ("float32", "bfloat16") for f in (False, True)] + [("bfloat16", True, True)]
+"""Precision of products, whether fused, whether edges are handed on in bfloat16."""
 
 
 def stepping(n_nodes: int, device: str, size: str = "s", radius: float = 2.1) -> tuple[ParticleGNN, Stepping]:
@@ -61,7 +69,8 @@ def paths(asked: Asked) -> list[HotPath]:
     """A round and a step at 2 700 nodes of about 20 neighbours; on a GPU also a step at 10 000."""
     sizes = [500] if asked.quick else [2_700, 10_000] if asked.cuda else [2_700]
     steps = [_step(n, asked) for n in sizes]
-    return [_round(sizes[0], asked), *steps]
+    fused = [_rounds(sizes[0], asked, *way) for way in WAYS] if asked.cuda and _fused.installed() else []
+    return [_round(sizes[0], asked), *fused, *steps]
 
 
 def _step(n_nodes: int, asked: Asked) -> HotPath:
@@ -101,3 +110,27 @@ def _round(n_nodes: int, asked: Asked) -> HotPath:
     counted = 2 * width**2 * (2 * n_edges + 5 * n_nodes)
     about = f"width {width}, {n_nodes} nodes, {n_edges} edges"
     return HotPath("message passing round", about, "edges", n_edges, moved, counted, once_more)
+
+
+def _rounds(n_nodes: int, asked: Asked, precision: str, fused: bool, edges_half: bool) -> HotPath:
+    """All rounds of a network, encoded to decoded, plain and fused, in one CUDA graph each."""
+    sized, once = stepping(n_nodes, asked.device, SIZE["cuda"], radius=2.6)
+    index, width = sized.near(once.state).index, sized.set.width
+    n_edges = int(index.shape[1])
+    network = EncodeProcessDecode(16, 7, 2, width, ROUNDS, precision).to(asked.device).eval()
+    network.fused, network.edges_half = fused, edges_half
+    node, along = (torch.randn((rows, k), device=asked.device) for rows, k in ((n_nodes, 16), (n_edges, 7)))
+    ptr = torch.searchsorted(index[1].contiguous(), torch.arange(n_nodes + 1, device=asked.device))
+    with torch.no_grad():
+        call = Captured(lambda *x: [network(*x[:3], AtReceivers(x[3]))], [node, along, index, ptr])
+
+    @torch.no_grad()
+    def once_more() -> None:
+        call()
+        synchronise(asked.device)
+
+    moved = ROUNDS * (2 * WORD * width * (n_edges + n_nodes) + 2 * INDEX * n_edges) + weight_bytes(network)
+    counted = ROUNDS * 2 * width**2 * (2 * n_edges + 5 * n_nodes)
+    how = f"{'fused' if fused else 'plain'}, products in {precision}{', edges too' if edges_half else ''}"
+    about = f"{ROUNDS} rounds, width {width}, {n_nodes} nodes, {n_edges} edges, {how}"
+    return HotPath("message passing, captured", about, "edges", ROUNDS * n_edges, moved, counted, once_more)

@@ -19,8 +19,8 @@ So about 35 µs a round in bfloat16 against 105, 0.35 ms for ten; in float32 abo
 by one program, the sums are a kernel of their own: within the first they would save one pass of three, for tiles cut at receivers,
 a third of their rows empty. Where edges are not sorted by receiver their sums stay as they are.
 
-Shapes of blocks are a table (`BLOCKS`), never tuned on the fly: other blocks are other roundings, and tuning would run within a
-capture. `_fused_tuning` measures candidates for it. What was measured is in docs/performance.md.
+Shapes of blocks are tables (`EDGE_BLOCKS`, `NODE_BLOCKS`), never tuned on the fly: other blocks are other roundings, and tuning
+would run within a capture. What a CPU could say of them is in docs/performance.md.
 """
 
 from __future__ import annotations

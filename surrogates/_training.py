@@ -197,6 +197,7 @@ class _Progress:
         self.model, self.run, self.plan = model, run, plan
         self.step, self.seconds = 0, 0.0
         self.best_step, self.best_ratio = 0, math.inf
+        self.validated = 0
         self.best = self._weights() if plan.judged else {}
         self.optimiser = torch.optim.Adam(model.parameters(), lr=plan.learning_rate, fused=True)
         self.generator = torch.Generator(device=run.device).manual_seed(run.seed)
@@ -275,7 +276,10 @@ class _Progress:
         )
 
     def validate(self, judge: Panel) -> None:
-        """Measure the model on `valid`, and keep the weights if their rollouts are the best so far."""
+        """Measure the model on `valid`, and keep the weights if their rollouts are the best so far; not those measured last."""
+        if self.step == self.validated:
+            return
+        self.validated = self.step
         self.model.eval()
         entry = judge.entry(self.model)
         for numbers in (entry, judge.watched(self.model)):

@@ -232,6 +232,7 @@ def test_steps_whose_graphs_did_not_fit_are_made_again_in_a_larger_room(
     got = taught(data, tmp_path / "tight", plan)
     repeated = [line for line in log(tmp_path / "tight") if "again_from" in line]
     assert repeated[0]["again_from"] == 0
+    assert [line["step"] for line in log(tmp_path / "tight") if RATIO in line] == [20], "none at the step gone back to"
     assert got.card.training_steps == 20
     for name, weights in right.state_dict().items():
         torch.testing.assert_close(got.state_dict()[name], weights, rtol=1e-4, atol=1e-6)

@@ -99,13 +99,25 @@ class SphState:
     """[kg/m³], shape (N,)."""
     arrays: dict[str, Tensor]
     """What the kernels need of the scene, and their scratch memory."""
+    work: Any = None
+    """On Warp: the same there, and the graph of a frame (`_sph_warp.Work`)."""
+
+
+def backend_for(device: str, dtype: torch.dtype) -> str:
+    """Which kernels advance a fluid: "warp", which can be captured, on CUDA in float32; else "taichi"."""
+    return "warp" if device.startswith("cuda") and dtype == torch.float32 else "taichi"
 
 
 class SphSolver:
-    """Advances SphStates on one device."""
+    """Advances SphStates on one device; `backend` is "taichi", "warp" (float32 alone) or what suits the device."""
 
-    def __init__(self, settings: SphSettings, device: str = "cpu") -> None:
+    def __init__(self, settings: SphSettings, device: str = "cpu", backend: str | None = None) -> None:
         self.settings, self.device = settings, device
+        self.backend = backend_for(device, settings.dtype) if backend is None else backend
+        if self.backend not in ("taichi", "warp") or (self.backend == "warp" and settings.dtype != torch.float32):
+            raise MisuseError(
+                f"fluid back-end {self.backend} in {settings.dtype}: taichi, or warp in float32, is right"
+            )
 
     @property
     def smoothing_length(self) -> float:
@@ -120,14 +132,20 @@ class SphSolver:
         self._check(scene)
         require_distinct(position, scene.scene_ptr)
         moved = scene.to(self.device)
-        dtype = self.settings.dtype
+        dtype, arrays = self.settings.dtype, self._arrays(moved)
         return SphState(
             moved,
             position.to(self.device, dtype).clone(),
             velocity.to(self.device, dtype).clone(),
             torch.full((scene.n_nodes,), WATER_DENSITY, dtype=dtype, device=self.device),
-            self._arrays(moved),
+            arrays,
+            self._work(arrays, moved) if self.backend == "warp" else None,
         )
+
+    def _work(self, arrays: dict[str, Tensor], scene: Scene) -> Any:
+        from ._sph_warp import Work
+
+        return Work(arrays, scene.dim, self.settings, scene.frame_interval)
 
     def relax(self, state: SphState, script: Script) -> SphState:
         """Find the density that carries the fluid where it is, from rest: positions stay, velocities only answer the pressure.
@@ -136,29 +154,23 @@ class SphSolver:
         a gate just opened. The pressure that existing motion asks for (of order ρv²) is left out.
         """
         answer = dataclasses.replace(state, velocity=torch.zeros_like(state.velocity), density=state.density.clone())
-        constants = self._constants(state.scene.frame_interval, moving=False)
         driven = self.driven(state.scene, _held(script))
-        self._substeps(answer, constants, driven, self.settings.relaxation_steps)
+        answer = self._substeps(answer, driven, self.settings.relaxation_steps, moving=False)
         return dataclasses.replace(state, density=answer.density)
 
     def advance(self, state: SphState, script: Script, driven: dict[str, Tensor] | None = None) -> SphState:
         """One frame forward, from script frame 0 to 1; `driven` is the script's `driven`, for who has it."""
-        new = dataclasses.replace(
-            state,
-            position=state.position.clone(),
-            velocity=state.velocity.clone(),
-            density=state.density.clone(),
-        )
-        constants = self._constants(state.scene.frame_interval, moving=True)
         driven = self.driven(state.scene, script) if driven is None else driven
-        self._substeps(new, constants, driven, self.settings.substeps)
-        return new
+        return self._substeps(state, driven, self.settings.substeps, moving=True)
 
     def carry(self, state: SphState, driven: dict[str, Tensor], tracers: Tensor, scene: Scene, keep: Tensor) -> Tensor:
         """Velocity of the fluid at tracers (N, D) of `scene`; `keep` (N, D) where no particle is within the kernel's reach.
 
         The state stands at frame 1 of the script that is `driven`.
         """
+        if self.backend == "warp":
+            found: Tensor = state.work.carry(state.position, state.velocity, driven, tracers, scene.node_scene, keep)
+            return found.to(keep.dtype)
         from . import _sph_kernels, _taichi
 
         _taichi.start(self.device)
@@ -176,8 +188,19 @@ class SphSolver:
     def _by_scene(self, state: SphState) -> bool:
         return self.device == "cpu" and (state.scene.n_scenes > 1 or state.scene.n_nodes < LARGE_SCENE)
 
-    def _substeps(self, state: SphState, constants: Tensor, driven: dict[str, Tensor], n: int) -> None:
-        """n substeps from the frame's start. Both ways sum in the same order and give the same bits."""
+    def _substeps(self, state: SphState, driven: dict[str, Tensor], n: int, moving: bool) -> SphState:
+        """The state n substeps after the frame's start."""
+        now = (state.position, state.velocity, state.density)
+        if self.backend == "warp":
+            x, v, rho = state.work.substeps(*now, driven, n, moving)
+            return dataclasses.replace(state, position=x, velocity=v, density=rho)
+        x, v, rho = (values.clone() for values in now)
+        new = dataclasses.replace(state, position=x, velocity=v, density=rho)
+        self._in_place(new, self._constants(state.scene.frame_interval, moving), driven, n)
+        return new
+
+    def _in_place(self, state: SphState, constants: Tensor, driven: dict[str, Tensor], n: int) -> None:
+        """n substeps on Taichi. Both ways sum in the same order and give the same bits."""
         from . import _sph_kernels, _taichi
 
         _taichi.start(self.device)

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from . import particles, sheets, solids
 from . import test_captured_training as lessons
+from . import test_sph_warp as water
 from .carried import FRAMES, carried
 
 SEED = int(os.environ.get("SEED", int.from_bytes(os.urandom(3), "big")))
@@ -298,6 +299,21 @@ def test_windows(device: str) -> None:
         assert torch.equal(got.position.cpu(), right.position), f"seed {SEED}"
         assert torch.equal(got.velocity.cpu(), right.velocity)
         assert torch.equal(got.scene.scene_ptr.cpu(), right.scene.scene_ptr)
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_fluid_in_one_graph(device: str, dim: int) -> None:
+    """Against Taichi on the CPU; captured twice, and launched again, the same bits."""
+    film = water.batch(dim, "free slip", water.FRAME)
+    right = water.stepped(film, water.FRAME, "taichi")
+    runs = []
+    for _ in range(2):
+        solver, state = water.started(film, water.FRAME, "warp", device)
+        runs += [solver.advance(state, film.scene.script) for _ in range(2)]
+        assert state.work.graphs[water.FRAME, True] is not None
+    assert all(water.same(runs[0], again) for again in runs[1:])
+    close(runs[0].position, right.position, 1e-4 * water.SPACING if device == "cpu" else 1e-2 * water.SPACING)
 
 
 @pytest.mark.parametrize("domain", SIMULATED)

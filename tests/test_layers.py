@@ -30,7 +30,17 @@ LAYERS = {
 FREE = {"cli", "_terminal", "__main__", "__init__"}
 HEAVY = {"taichi", "warp", "newton", "ray", "plotly", "torch_geometric", "pandas", "matplotlib", "rich", "pyarrow"}
 BEHIND_ONE_IMPORT = {
-    f"simulators/{name}.py" for name in ("_taichi", "_sph_kernels", "_warp", "_cloth_kernels", "_cloth_work", "_newton")
+    f"simulators/{name}.py"
+    for name in (
+        "_taichi",
+        "_sph_kernels",
+        "_sph_warp",
+        "_sph_warp_kernels",
+        "_warp",
+        "_cloth_kernels",
+        "_cloth_work",
+        "_newton",
+    )
 }
 """Private files that are themselves imported only inside functions, because kernels need their library to be declared."""
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hedgefox.bench.floors import FILES, floors, message_passing, page, row
 from hedgefox.bench.floors._path import Asked, HotPath, Rates, counted
-from hedgefox.bench.floors.fluid import pair_operations, particle_bytes
+from hedgefox.bench.floors.fluid import _path, cases, pair_operations, particle_bytes
 from hedgefox.bench.timing.clock import Effort
 from hedgefox.bench.timing.timing import Timing
 from hedgefox.contracts import MisuseError
@@ -40,6 +40,18 @@ def test_a_row_says_floor_median_and_rates() -> None:
 def test_counts_of_the_fluid() -> None:
     assert (particle_bytes(2), particle_bytes(3)) == (76, 100)
     assert pair_operations(2) == 63
+
+
+def test_each_back_end_of_the_fluid_has_its_rows_on_cuda() -> None:
+    assert cases(Asked("cpu", quick=True)) == [(None, 1000, 1)]
+    on_cuda = cases(Asked("cuda"))
+    assert {backend for backend, _, _ in on_cuda} == {"warp", "taichi"}
+    assert {k for _, _, k in on_cuda} == {1, 18}
+    one, frame = (_path("cpu", "warp", 100, k) for k in (1, 3))
+    assert frame.bytes == 3 * one.bytes
+    assert frame.operations == 3 * one.operations
+    assert frame.size == "100 particles, 2D, 3 substeps, warp"
+    frame.task()
 
 
 def test_operations_of_the_network_are_those_of_its_matrix_products() -> None:

@@ -1,4 +1,4 @@
-"""One substep of the fluid.
+"""One substep of the fluid; on CUDA, by each of its two back-ends, and a frame of a small scene, which launching can bound.
 
 Bytes, of a particle in D axes: density and force each read position, velocity, density, mass and number once, and write density in
 the one, position and velocity in the other: 6 D + 7 words of four bytes, 76 B in 2D. Sorting into cells is not counted: a list
@@ -22,6 +22,9 @@ from ._path import WORD, Asked, HotPath
 from ._rates import synchronise
 from .clouds import SPACING
 
+FRAME_NODES, FRAME_SUBSTEPS = 250, 18
+"""Of a scene of size s."""
+
 
 def particle_bytes(dim: int) -> int:
     """Of one particle and substep."""
@@ -33,16 +36,18 @@ def pair_operations(dim: int) -> int:
     return 13 * dim + 37
 
 
-def still_water(n_nodes: int, device: str) -> tuple[SphSolver, SphState, Script]:
-    """A square pool of about n particles, and a solver whose frame is one substep."""
+def still_water(
+    n_nodes: int, device: str, substeps: int = 1, backend: str | None = None
+) -> tuple[SphSolver, SphState, Script]:
+    """A square pool of about n particles, and a solver whose frame is so many substeps."""
     from ...simulators._fluid_physics import lattice, tank
 
     side = round(math.sqrt(n_nodes))
     x = lattice((side, side), SPACING, 0.1)
     size = (side * SPACING, 1.2 * side * SPACING)
     solid = [[Wall.NO_SLIP, Wall.NO_SLIP], [Wall.NO_SLIP, Wall.OPEN]]
-    scene = tank(x, SPACING, size, solid, 4e-4, 2, (0.0, -9.81), 1e-3)
-    solver = SphSolver(SphSettings(SPACING, 1, 30.0), device)
+    scene = tank(x, SPACING, size, solid, 4e-4 * substeps, 2, (0.0, -9.81), 1e-3)
+    solver = SphSolver(SphSettings(SPACING, substeps, 30.0), device, backend)
     return solver, solver.state(scene, x, 0 * x), scene.script.starting_at(0)
 
 
@@ -55,18 +60,38 @@ def pairs(solver: SphSolver, position: Tensor, scene_ptr: Tensor) -> int:
     return sum(int(tree.count_neighbors(tree, 2 * solver.smoothing_length)) - tree.n for tree in trees)
 
 
+def cases(asked: Asked) -> list[tuple[str | None, int, int]]:
+    """Back-end, particles and substeps of each row."""
+    large = asked.size(1_000, 10_000, 1_000_000)
+    if not asked.cuda:
+        return [(None, large, 1)]
+    return [(backend, n, k) for backend in ("warp", "taichi") for n, k in ((large, 1), (FRAME_NODES, FRAME_SUBSTEPS))]
+
+
 def paths(asked: Asked) -> list[HotPath]:
     """A pool of still water."""
-    solver, state, script = still_water(asked.size(1_000, 10_000, 1_000_000), asked.device)
-    n, met = state.scene.n_nodes, pairs(solver, state.position, state.scene.scene_ptr)
+    return [_path(asked.device, *case) for case in cases(asked)]
+
+
+def _path(device: str, backend: str | None, n_nodes: int, substeps: int) -> HotPath:
+    solver, state, script = still_water(n_nodes, device, substeps, backend)
+    n = state.scene.n_nodes * substeps
+    met = pairs(solver, state.position, state.scene.scene_ptr) * substeps
+    about = f"{state.scene.n_nodes} particles, 2D"
+    about += f", {substeps} substeps" * (substeps > 1) + f", {backend}" * (backend is not None)
 
     def step() -> None:
         solver.advance(state, script)
-        synchronise(asked.device)
+        synchronise(device)
 
-    return [
-        HotPath(
-            "fluid substep", f"{n} particles, 2D", "particle-substeps", n, n * particle_bytes(2),
-            met * pair_operations(2), step, met, "pairs",
-        )
-    ]  # fmt: skip
+    return HotPath(
+        "fluid substep",
+        about,
+        "particle-substeps",
+        n,
+        n * particle_bytes(2),
+        met * pair_operations(2),
+        step,
+        met,
+        "pairs",
+    )

@@ -14,8 +14,8 @@ import pytest
 from hedgefox import cli, simulators
 
 VERBS = (
-    "list", "doctor", "generate", "verify", "train", "tune", "score", "speed", "run", "leaderboard", "compare", "report", "validate",
-    "play", "pictures",
+    "list", "doctor", "generate", "verify", "train", "tune", "score", "speed", "run", "leaderboard", "compare", "report",
+    "validate", "play", "pictures",
 )  # fmt: skip
 
 

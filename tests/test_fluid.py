@@ -14,7 +14,9 @@ from hedgefox.contracts import (
     PhysicsCheck,
     Recipe,
     Trajectory,
+    Wall,
     check_model,
+    single_scene,
     stack,
 )
 from hedgefox.contracts._ragged import group_mean
@@ -112,6 +114,24 @@ def test_nothing_passes_through_walls_or_obstacles(films: Trajectory) -> None:
     for t in range(films.n_frames):
         depth = penetration(scene, films.position[t], scene.script.box_offset[t], scene.script.obstacle_position[t])
         assert float(depth.max()) < 0.5 * XS.resolution
+
+
+@pytest.mark.xfail(strict=True, reason="docs/fluid.md, A fault that is known and not mended")
+def test_a_ball_in_mid_box_holds_a_falling_block() -> None:
+    spacing, frames = 0.02, 24
+    x = physics.lattice((10, 10), spacing, 0.0) + torch.tensor([0.4, 0.64])
+    scene = single_scene(
+        domain="fluid", frame_interval=0.01, rest_position=x, mass=1000 * spacing**2, n_frames=frames + 1,
+        bounds=torch.tensor([[0.0, 0.0], [1.0, 1.0]]), wall=torch.full((2, 2), int(Wall.FREE_SLIP)),
+        gravity=[0.0, -9.81], obstacle_kind=torch.tensor([int(Obstacle.BALL)]), obstacle_size=torch.full((1, 2), 0.1),
+        obstacle_position=torch.tensor([[0.5, 0.5]]), parameters={"viscosity": 1e-4},
+    )  # fmt: skip
+    solver, script = SphSolver(_sph.settings_for(spacing, 0.01, 30.0)), scene.script
+    state = solver.relax(solver.state(scene, x, 0 * x), script)
+    for k in range(frames):
+        state = solver.advance(state, script.starting_at(k))
+        depth = penetration(scene, state.position, script.box_offset[k + 1], script.obstacle_position[k + 1])
+        assert float(depth.max()) < 0.5 * spacing
 
 
 def test_energy_of_an_undriven_scene_does_not_rise(films: Trajectory) -> None:

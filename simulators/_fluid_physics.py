@@ -20,9 +20,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..contracts.boundary import obstacle_distance
 from ..contracts.curve import EXPECTED, PUBLISHED, Curve, line
 from ..contracts.domain import PhysicsCheck
-from ..contracts.scene import Scene, Wall, single_scene
+from ..contracts.scene import Obstacle, Scene, Wall, single_scene
 from ._sph import WATER_DENSITY, SphSettings, SphSolver, SphState, settings_for
 
 G = 9.81
@@ -42,6 +43,8 @@ def validate(full: bool = False) -> list[PhysicsCheck]:
     """All rows; `full` repeats the costly ones at twice the resolution and adds three dimensions."""
     rows = [
         *hydrostatic(),
+        *hydrostatic(obstacle=Obstacle.BALL),
+        *hydrostatic(obstacle=Obstacle.BOX),
         *dam_break(32 if full else 16),
         *taylor_green(64 if full else 40),
         *poiseuille(),
@@ -51,7 +54,7 @@ def validate(full: bool = False) -> list[PhysicsCheck]:
         *sloshing(),
     ]
     if full:
-        rows += hydrostatic(dim=3)
+        rows += [*hydrostatic(dim=3), *hydrostatic(3, Obstacle.BALL), *hydrostatic(3, Obstacle.BOX)]
     return rows
 
 
@@ -65,9 +68,16 @@ def lattice(counts: tuple[int, ...], spacing: float, jitter: float = 0.0, seed: 
 
 def tank(
     x: Tensor, spacing: float, size: tuple[float, ...], wall: list[list[Wall]], frame: float, n_frames: int,
-    gravity: tuple[float, ...] | None = None, viscosity: float = 0.0,
+    gravity: tuple[float, ...] | None = None, viscosity: float = 0.0, obstacle: tuple[Obstacle, float] | None = None,
 ) -> Scene:  # fmt: skip
-    """One scene of water in a box, float64, with nothing in it that moves."""
+    """One scene of water in a box, float64, with nothing in it that moves; an obstacle, of kind and half extent [m], stands in
+    the middle of the box's lower half."""
+    centre = torch.tensor([*(0.5 * k for k in size[:-1]), 0.25 * size[-1]], dtype=torch.float64)
+    solid = {} if obstacle is None else {
+        "obstacle_kind": torch.tensor([int(obstacle[0])]),
+        "obstacle_size": torch.full((1, len(size)), obstacle[1], dtype=torch.float64),
+        "obstacle_position": centre[None],
+    }  # fmt: skip
     return single_scene(
         domain="fluid",
         frame_interval=frame,
@@ -78,6 +88,7 @@ def tank(
         gravity=gravity,
         parameters={"viscosity": viscosity},
         n_frames=n_frames,
+        **solid,
     )
 
 
@@ -96,22 +107,32 @@ def _run(solver: SphSolver, state: SphState, frames: int) -> list[SphState]:
 SOLID, SLIP, OPEN, LOOP = Wall.NO_SLIP, Wall.FREE_SLIP, Wall.OPEN, Wall.PERIODIC
 
 
-def hydrostatic(dim: int = 2) -> list[PhysicsCheck]:
-    """Pressure in a tank left alone for half a second against ρ g depth."""
+def hydrostatic(dim: int = 2, obstacle: Obstacle | None = None) -> list[PhysicsCheck]:
+    """Pressure in a tank left alone for half a second against ρ g depth; an obstacle may stand under water."""
     n, dx = (24, 16) if dim == 2 else (8, 8, 12), 0.02
+    if obstacle is not None and dim == 3:
+        n = (12, 12, 12)
     depth = n[-1] * dx
-    x = lattice(n, dx, 0.05)
     size = (*(k * dx for k in n[:-1]), 2 * depth)
-    scene = tank(
-        x, dx, size, [[SOLID, SOLID]] * (dim - 1) + [[SOLID, OPEN]], 0.01, 60, (0.0,) * (dim - 1) + (-G,), 1e-3
-    )
+    wall = [[SOLID, SOLID]] * (dim - 1) + [[SOLID, OPEN]]
+    solid = None if obstacle is None else (obstacle, 3 * dx)
+
+    def scene_of(x: Tensor) -> Scene:
+        return tank(x, dx, size, wall, 0.01, 60, (0.0,) * (dim - 1) + (-G,), 1e-3, solid)
+
+    x = lattice(n, dx, 0.05)
+    if solid is not None:
+        whole = scene_of(x)
+        x = x[obstacle_distance(whole, x, whole.script.obstacle_position[0])[0] > 0.25 * dx]
+    scene = scene_of(x)
     solver = SphSolver(SphSettings(dx, 30, 30.0))
     state = solver.relax(solver.state(scene, x, torch.zeros_like(x)), scene.script)
     state = _run(solver, state, 50)[-1]
     below = depth - state.position[:, -1].to(torch.float64)
     pressure, expected = _pressure(state, solver), WATER_DENSITY * G * below
     error = float((pressure - expected).square().mean().sqrt()) / (WATER_DENSITY * G * depth)
-    name = f"hydrostatic pressure, {dim}D: RMS error / ρgH"
+    around = "" if obstacle is None else f" about a {obstacle.name.lower()}"
+    name = f"hydrostatic pressure{around}, {dim}D: RMS error / ρgH"
     drawn = Curve("depth [m]", "pressure [kPa]", (
         line("particles after 0.5 s", below, pressure / 1e3, joined=False),
         line("ρ g depth", (0.0, depth), (0.0, WATER_DENSITY * G * depth / 1e3), role=EXPECTED),

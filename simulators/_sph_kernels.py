@@ -10,23 +10,29 @@ bundle of arrays, so the long lists of arguments stand in the function and in bo
 by Taichi, hence no `from __future__ import annotations` here.
 """
 
+from ._sph_solids import (
+    PERIODIC,
+    image_allowed,
+    kept_inside,
+    kept_outside,
+    lower_corner,
+    mirrored,
+    mirrored_velocity,
+    near_sides,
+    nearest_obstacle,
+    no_slip_velocity,
+    row,
+    within,
+)
 from ._taichi import ti
 
 Array = ti.types.ndarray()
-PERIODIC, FREE_SLIP, NO_SLIP = 1, 2, 3  # contracts.scene.Wall
-BALL = 0  # contracts.scene.Obstacle
 
 # Columns of the array `constants`.
 DENSITY, SOUND_SPEED, SMOOTHING, TIME_STEP, ARTIFICIAL_VISCOSITY, DIFFUSION, BACKGROUND, MOVING, KEPT = range(9)
 PI = 3.14159265358979
 TASK = 512
 """Taichi gives a CPU thread no fewer than 512 turns of a loop; a scene takes one of them and leaves the others empty."""
-
-
-@ti.func
-def row(values: ti.template(), i, dim: ti.template()):
-    """Row i of an (n, D) array as a vector."""
-    return ti.Vector([values[i, k] for k in ti.static(range(dim))])
 
 
 @ti.func
@@ -43,119 +49,6 @@ def cell_coordinate(offset, size, number):
     """Cell of a coordinate, clamped to the grid: what left the box stays findable, and NaN stays in bounds."""
     f = ti.min(ti.max(ti.floor(offset / size), -1.0), 1.0e6)
     return ti.min(ti.max(ti.cast(f, ti.i32), 0), number - 1)
-
-
-@ti.func
-def lower_corner(b, lower: ti.template(), box: ti.template(), slope: ti.template(), elapsed, dim: ti.template()):
-    """Lower corner of the box of scene b, `elapsed` seconds into the frame."""
-    return row(lower, b, dim) + row(box, b, dim) + row(slope, b, dim) * elapsed
-
-
-@ti.func
-def near_sides(x, low, extent, b, wall: ti.template(), reach, dim: ti.template()):
-    """For each axis: 0 or the kind of the solid side within reach, and where that side stands."""
-    kind = ti.Vector([0 for _ in ti.static(range(dim))])
-    plane = low
-    for k in ti.static(range(dim)):
-        to_low = x[k] - low[k]
-        to_high = low[k] + extent[k] - x[k]
-        if wall[b, k, 0] >= FREE_SLIP and to_low < reach and to_low <= to_high:
-            kind[k] = wall[b, k, 0]
-        elif wall[b, k, 1] >= FREE_SLIP and to_high < reach:
-            kind[k] = wall[b, k, 1]
-            plane[k] = low[k] + extent[k]
-    return kind, plane
-
-
-@ti.func
-def shape_distance(offset, kind, size, dim: ti.template()):
-    """Signed distance and outward normal of a point at `offset` from a ball's or box's centre."""
-    length = offset.norm() + 1.0e-12
-    distance = length - size[0]
-    normal = offset / length
-    if kind != BALL:
-        beyond = ti.abs(offset) - size
-        deepest = beyond.max()
-        if deepest > 0.0:
-            outside = ti.max(beyond, 0.0)
-            distance = outside.norm()
-            normal = ti.math.sign(offset) * outside / distance
-        else:
-            distance = deepest
-            done = 0
-            for k in ti.static(range(dim)):
-                normal[k] = 0.0
-                if done == 0 and beyond[k] == deepest:
-                    normal[k] = 1.0 if offset[k] >= 0.0 else -1.0
-                    done = 1
-    return distance, normal
-
-
-@ti.func
-def nearest_obstacle(
-    x, b, ptr: ti.template(), kind: ti.template(), size: ti.template(), centre: ti.template(), slope: ti.template(),
-    elapsed, dim: ti.template(),
-):  # fmt: skip
-    """Signed distance, outward normal and number of the nearest obstacle; number -1 when the scene has none."""
-    best = 1.0e6 + 0.0 * x[0]
-    normal = 0.0 * x
-    number = -1
-    for o in range(ptr[b], ptr[b + 1]):
-        at = row(centre, o, dim) + row(slope, o, dim) * elapsed
-        distance, direction = shape_distance(x - at, kind[o], row(size, o, dim), dim)
-        if distance < best:
-            best, normal, number = distance, direction, o
-    return best, normal, number
-
-
-@ti.func
-def image_allowed(q, n_masks, kind, normal, dim: ti.template()):
-    """Is image q real? Bits below n_masks mirror at box sides; above, at the obstacle as well.
-
-    An obstacle and a side are mirrored together only where they meet at nearly a right angle; at other angles the second
-    image would lie inside the fluid.
-    """
-    fine = True
-    for k in ti.static(range(dim)):
-        if (q >> k) & 1 and (kind[k] == 0 or (q >= n_masks and ti.abs(normal[k]) > 0.3)):
-            fine = False
-    return fine
-
-
-@ti.func
-def mirrored(x, q, n_masks, plane, at, normal, dim: ti.template()):
-    """Position x seen through image q: mirrored at box sides, and at the obstacle's tangent plane through `at`."""
-    y = x
-    for k in ti.static(range(dim)):
-        if (q >> k) & 1:
-            y[k] = 2.0 * plane[k] - x[k]
-    if q >= n_masks:
-        y -= 2.0 * (x - at).dot(normal) * normal
-    return y
-
-
-@ti.func
-def mirrored_velocity(v, q, n_masks, box_velocity, solid_velocity, normal, dim: ti.template()):
-    """Velocity v seen through image q, free-slip: the component along each mirrored normal turns about the solid's own."""
-    u = v
-    for k in ti.static(range(dim)):
-        if (q >> k) & 1:
-            u[k] = 2.0 * box_velocity[k] - v[k]
-    if q >= n_masks:
-        u -= 2.0 * (v - solid_velocity).dot(normal) * normal
-    return u
-
-
-@ti.func
-def no_slip_velocity(v, free_slip, q, n_masks, kind, box_velocity, solid_velocity, dim: ti.template()):
-    """Velocity that a ghost shows to viscosity: turned about the solid's velocity where the solid is no-slip."""
-    u = free_slip
-    for k in ti.static(range(dim)):
-        if (q >> k) & 1 and kind[k] == NO_SLIP:
-            u = 2.0 * box_velocity - v
-    if q >= n_masks:
-        u = 2.0 * solid_velocity - v
-    return u
 
 
 @ti.func
@@ -193,22 +86,6 @@ def pressure(rho, constants: ti.template()):
     """Linear equation of state, without tension: p = max(c₀² (ρ - ρ₀) + p_b, 0)."""
     c0 = constants[SOUND_SPEED]
     return ti.max(c0 * c0 * (rho - constants[DENSITY]) + constants[BACKGROUND], 0.0)
-
-
-@ti.func
-def kept_inside(x, v, low, extent, b, wall: ti.template(), box_velocity, dim: ti.template()):
-    """Wrap at periodic sides; put back what a hard impact threw through a solid side, without its outward speed."""
-    for k in ti.static(range(dim)):
-        if wall[b, k, 0] == PERIODIC:
-            x[k] -= extent[k] * ti.floor((x[k] - low[k]) / extent[k])
-        if wall[b, k, 0] >= FREE_SLIP and x[k] < low[k]:
-            x[k] = ti.min(2.0 * low[k] - x[k], low[k] + 0.5 * extent[k])
-            v[k] = ti.max(v[k], box_velocity[k])
-        high = low[k] + extent[k]
-        if wall[b, k, 1] >= FREE_SLIP and x[k] > high:
-            x[k] = ti.max(2.0 * high - x[k], low[k] + 0.5 * extent[k])
-            v[k] = ti.min(v[k], box_velocity[k])
-    return x, v
 
 
 @ti.func
@@ -335,15 +212,24 @@ def advance_scenes(
                             d, rj, seen, felt = direct, rj_own, vj, vj
                             real = t != s
                             if q > 0:
-                                real = image_allowed(q, n_masks, kind, normal, dim) and (
-                                    q < n_masks or (xj - at).dot(normal) > 0.0
-                                )
-                                y = mirrored(xj, q, n_masks, plane, at, normal, dim)
+                                # Bits of images: which sides, and above those the obstacle.
+                                sides, by_obstacle = q & (n_masks - 1), q >= n_masks
+                                real = image_allowed(sides, by_obstacle, kind, normal, dim)
+                                if real and by_obstacle:
+                                    real = (xj - at).dot(normal) > 0.0 and within(
+                                        mirrored(xj, 0, True, plane, at, normal, dim),
+                                        o, obstacle_kind, obstacle_size, obstacle, obstacle_slope, elapsed, dim,
+                                    )  # fmt: skip
+                                y = mirrored(xj, sides, by_obstacle, plane, at, normal, dim)
                                 d += xj - y
                                 # A ghost lies deeper or higher than its original: hydrostatic density between them.
                                 rj += stratification * (y - xj).dot(g)
-                                seen = mirrored_velocity(vj, q, n_masks, box_velocity, solid_velocity, normal, dim)
-                                felt = no_slip_velocity(vj, seen, q, n_masks, kind, box_velocity, solid_velocity, dim)
+                                seen = mirrored_velocity(
+                                    vj, sides, by_obstacle, box_velocity, solid_velocity, normal, dim
+                                )
+                                felt = no_slip_velocity(
+                                    vj, seen, sides, by_obstacle, kind, box_velocity, solid_velocity, dim
+                                )
                             r2 = d.dot(d)
                             if real and r2 < reach2:
                                 u = 1.0 - 0.5 * inverse_h * ti.sqrt(r2)
@@ -370,6 +256,11 @@ def advance_scenes(
                 else:
                     vi = (vi + dt * (a + g)) * constants[KEPT]
                     xi += dt * vi * moving
+                    if gap < reach:
+                        xi, vi = kept_outside(
+                            xi, vi, b, obstacle_ptr, obstacle_kind, obstacle_size, obstacle, obstacle_slope,
+                            elapsed + dt * moving, dim,
+                        )  # fmt: skip
                     xi, vi = kept_inside(xi, vi, low + box_velocity * dt * moving, size, b, wall, box_velocity, dim)
                 for k in ti.static(range(dim)):
                     x[i, k] = xi[k]

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from . import _sph_warp_kernels as kernels
+from . import _sph_warp_solids as solids
 from ._warp import wp
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Work:
         return self._hold(name, torch.zeros(shape, dtype=dtype, device=self.device), kind)
 
     def _scenes(self, a: dict[str, Tensor]) -> Any:
-        s = kernels.Scenes()
+        s = solids.Scenes()
         s.gravity, s.viscosity = (
             self._vectors("gravity", a["gravity"]),
             self._hold("viscosity", a["viscosity"], wp.float32),
@@ -98,7 +99,7 @@ class Work:
     def _numbers(self, moving: bool) -> Any:
         from ._sph import WATER_DENSITY
 
-        n: Any = kernels.Numbers()
+        n: Any = solids.Numbers()
         s = self.settings
         n.dim, n.density, n.sound_speed, n.smoothing = self.dim, WATER_DENSITY, s.sound_speed, s.smoothing * s.spacing
         n.time_step = self.frame_interval / s.substeps

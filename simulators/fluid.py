@@ -78,7 +78,7 @@ class Fluid(Domain):
     """See the module's text."""
 
     name: ClassVar[str] = "fluid"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     frame_interval: ClassVar[float] = 0.01
     trust_threshold: ClassVar[float] = 0.05
     observable_name: ClassVar[str] = "volume fraction on a probe grid [1]"

@@ -1,7 +1,7 @@
 """A Taichi kernel for tests: the solver's own distances to shapes. Annotations are read by Taichi, so none are deferred."""
 
 import torch
-from hedgefox.simulators._sph_kernels import row, shape_distance
+from hedgefox.simulators._sph_solids import row, shape_distance
 from hedgefox.simulators._taichi import ti
 
 Array = ti.types.ndarray()

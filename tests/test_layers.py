@@ -34,8 +34,10 @@ BEHIND_ONE_IMPORT = {
     for name in (
         "_taichi",
         "_sph_kernels",
+        "_sph_solids",
         "_sph_warp",
         "_sph_warp_kernels",
+        "_sph_warp_solids",
         "_warp",
         "_cloth_kernels",
         "_cloth_work",

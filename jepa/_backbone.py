@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from ..contracts import Scene, Script, Trajectory
 from ..surrogates._embedding import lifted
-from ._conditions import Condition, script_tokens
+from ._conditions import Condition, on_device, script_tokens
+from ._layout import Layout
 from ._leaps import Predict
-from ._moment import VELOCITY, Matter, Moment, matter, moment
+from ._moment import VELOCITY, Matter, Moment, at_frame, matter, moment, script_from
 from ._settings import Settings
 from ._units import Units
 from .encoder import Encoder, at
@@ -30,7 +31,7 @@ class Tokens:
     """What the tokens are about, (B, K, IDENTITY_FEATURES): the same at all times."""
     before: Tensor | None = None
     """(B, K, C), or None where nothing is known of an earlier time."""
-    age: int = 0
+    age: int | Tensor = 0
     """Frames between the two."""
 
 
@@ -51,14 +52,20 @@ class Backbone(nn.Module):
         """What stays fixed of some scenes."""
         return matter(scene, self.units, max(self.encoder.supernodes, self.encoder.tokens))
 
-    def moment(self, film: Trajectory, last: int, known: Matter | None = None) -> Moment:
-        """What is seen of the `history` frames of a film that end with frame `last`; `known` saves finding it again."""
-        first = last - self.history + 1
-        pose = None if film.pose is None else film.pose[last]
-        script = film.scene.script.starting_at(first)
-        known = known or self.matter(film.scene)
-        frames = film.position[first : last + 1]
-        return moment(film.scene, frames, film.velocity[last], pose, script, self.units, known)
+    def moment(self, film: Trajectory, last: int | Tensor, known: Matter | None = None) -> Moment:
+        """What is seen of the `history` frames of a film that end with frame `last`; `known` saves finding it again.
+
+        With it, and with `last` on the device, the device is asked nothing.
+        """
+        first, scene = last - self.history + 1, film.scene
+        known = known or self.matter(scene)
+        script = script_from(scene.script, first, self.history)
+        if isinstance(first, Tensor):
+            frames = film.position.index_select(0, first + torch.arange(self.history, device=first.device))
+        else:
+            frames = film.position[first : first + self.history]
+        pose = None if film.pose is None else at_frame(film.pose, last)
+        return moment(scene, frames, at_frame(film.velocity, last), pose, script, self.units, known)
 
     def encode(self, seen: Moment, kept: Tensor | None = None, hidden: Tensor | None = None) -> Tokens:
         """Latent tokens of a moment; `kept` and `hidden` as for Condition and Encoder."""
@@ -66,15 +73,20 @@ class Backbone(nn.Module):
         return Tokens(self.encoder(seen, condition, hidden), self.encoder.identity(seen))
 
     def leap(
-        self, now: Tokens, scene: Scene, script: Script, frames: int, kept: Tensor | None = None,
-        predict: Predict | None = None,
+        self, now: Tokens, scene: Scene, script: Script, frames: int | Tensor, kept: Tensor | None = None,
+        predict: Predict | None = None, known: Layout | None = None,
     ) -> Tokens:  # fmt: skip
-        """Tokens `frames` later; frame 0 of the script is the time of the latest tokens. `predict` stands for the predictor."""
+        """Tokens `frames` later; frame 0 of the script is the time of the latest tokens.
+
+        `predict` stands for the predictor; `known` saves finding out where obstacles and driven nodes stand. With it, and with
+        `frames` on the device, the device is asked nothing.
+        """
         condition = self.foreknown(self.units, scene, frames, self.stride, kept)
-        told, there = script_tokens(scene, script, frames, self.units)
+        told, there = script_tokens(scene, script, frames, self.units, known)
         age = None
         if now.before is not None:
-            age = now.latest.new_full((len(now.latest), 1), now.age / self.stride)
+            share = on_device(now.age, now.latest) / self.stride
+            age = share.to(now.latest.dtype).expand(len(now.latest), 1)
         predict = predict or self.predictor
         then = predict(now.latest, now.identity, now.before, age, told, there, condition)
         return Tokens(then, now.identity, now.latest, frames)

@@ -14,6 +14,7 @@ from torch import Tensor
 from ..contracts import Scene, Script
 from ._backbone import Backbone, Tokens
 from ._conditions import script_tokens
+from ._layout import layout
 from ._leaps import Predict
 
 
@@ -29,13 +30,16 @@ def latents_at(
 
     Frame 0 of the script is the time of `first`.
     """
-    now, at, found = first, 0, []
+    now, at, found, known = first, 0, [], layout(scene)
+
+    def leap(frames: int) -> Tokens:
+        return backbone.leap(now, scene, script.starting_at(at), frames, predict=predict, known=known)
+
     for t in times:
         while t - at >= backbone.stride:
-            now = backbone.leap(now, scene, script.starting_at(at), backbone.stride, predict=predict)
+            now = leap(backbone.stride)
             at += backbone.stride
-        part = t - at
-        found.append(now if part == 0 else backbone.leap(now, scene, script.starting_at(at), part, predict=predict))
+        found.append(now if t == at else leap(t - at))
     return found
 
 
@@ -44,9 +48,10 @@ def latents(
 ) -> Tensor:
     """Latent tokens of the `n_frames` frames after `first`, (T, B, K, C); frame 0 of the script is the time of `first`."""
     stride = backbone.stride
-    anchors = [first]
+    anchors, known = [first], layout(scene)
     for a in range(n_frames // stride):
-        anchors.append(backbone.leap(anchors[-1], scene, script.starting_at(a * stride), stride, predict=predict))
+        ahead = script.starting_at(a * stride)
+        anchors.append(backbone.leap(anchors[-1], scene, ahead, stride, predict=predict, known=known))
     found: dict[int, Tensor] = {a * stride: tokens.latest for a, tokens in enumerate(anchors) if a}
     found |= _between(backbone, anchors[:1], scene, script, [0], n_frames, predict)
     # Apart from the first: it has no tokens before it, so its sequence is shorter.
@@ -65,7 +70,8 @@ def _between(
         return {}
     parts = [k for k in range(1, stride) if any(a * stride + k in wanted for a in numbers)]
     many = _repeated(scene, script, [a * stride for a in numbers], stride)
-    told, there = zip(*(script_tokens(many, many.script, k, backbone.units) for k in parts), strict=True)
+    known = layout(many)
+    told, there = zip(*(script_tokens(many, many.script, k, backbone.units, known) for k in parts), strict=True)
     condition = [backbone.foreknown(backbone.units, many, k, stride) for k in parts]
     latest, identity = (torch.cat([getattr(t, name) for t in anchors]) for name in ("latest", "identity"))
     before, age = None, None

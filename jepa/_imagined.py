@@ -14,8 +14,9 @@ from ..contracts import MisuseError, Model, Scene, Script, Trajectory
 from ..contracts.scene import SCRIPT_GROUP_OF
 from ._backbone import Tokens
 from ._future import latents_at
+from ._layout import layout
 from ._model import ROWS, Jepa
-from ._moment import _geometry
+from ._moment import geometry_of
 
 SHORT = 3
 """Frames of a script that an encoder reads: one before, now, and the next."""
@@ -131,7 +132,7 @@ class Imagined:
         b = self.model.backbone
         back = min(1, b.history - 1)
         short = followed(self.past, script._map(lambda _, x: x[: SHORT - 1]), self.past.n_frames - 1 - back, number)
-        geometry = _geometry(many, short, back, b.units, b.units.number(many.domain))
+        geometry = geometry_of(many, short, back, b.units, layout(many))
         condition = b.known(b.units, many, b.history, b.stride)
         matter = dataclasses.replace(
             self.matter, token=_each(self.matter.token, number), there=_each(self.matter.there, number),

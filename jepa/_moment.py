@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from ..contracts import Obstacle, Scene, Script, Wall
-from ..contracts._ragged import counts, group_of_row
+from ..contracts._ragged import counts
 from ..contracts.rotation import local_points
 from ..surrogates._embedding import lifted
+from ._layout import Layout, layout
 from ._units import Units
 
 POINT_FEATURES = 3 * 6 + 5
@@ -54,10 +55,18 @@ class Matter:
     """Rest positions against their mean, in spacings, (N, 3); of particles, where they started."""
     shaped: Tensor
     """Nodes whose neighbours stay neighbours: those of a mesh or of a body, (N,)."""
+    meshed: Tensor
+    """Nodes of a mesh, (N,)."""
+    mass: Tensor
+    """Logarithm of masses over their scene's mean, (N, 1)."""
     chosen: Tensor
     """Places in the table spread evenly over the matter, (B, most): the first S are supernodes, the first K carry tokens."""
     found: Tensor
     """Which of those are different points, (B, most)."""
+    layout: Layout
+    """Where obstacles and driven nodes stand."""
+    bodies: int
+    """Rigid bodies of all scenes."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +118,10 @@ def matter(scene: Scene, units: Units, most: int) -> Matter:
     rest = (rest - _scene_mean(rest, scene)) / units.spacing[units.number(scene.domain)]
     table = packing(scene, rest)
     chosen, found = farthest_points(table.pack(rest), table.there, most)
-    return Matter(table, rest, _in_mesh(scene) | (scene.body_id >= 0), chosen, found)
+    meshed = _in_mesh(scene)
+    mass = torch.log(scene.mass / _scene_mean(scene.mass.unsqueeze(-1), scene).squeeze(-1)).unsqueeze(-1)
+    bodies = int(scene.body_ptr[-1])
+    return Matter(table, rest, meshed | (scene.body_id >= 0), meshed, mass, chosen, found, layout(scene), bodies)
 
 
 @torch.no_grad()
@@ -150,8 +162,7 @@ def moment(
     local = torch.zeros_like(x)
     if pose is not None:
         local = local_points(x, pose, scene.body_id)
-    flags = [~scene.free, scene.body_id >= 0, _in_mesh(scene)]
-    mass = scene.mass / _scene_mean(scene.mass.unsqueeze(-1), scene).squeeze(-1)
+    flags = [~scene.free, scene.body_id >= 0, known.meshed]
     columns = [
         (x - centre) / length,
         known.rest * (spacing / length),
@@ -159,11 +170,11 @@ def moment(
         v / speed,
         *(b.clamp(-10, 10) for b in bends),
         *(f.to(x.dtype).unsqueeze(-1) for f in flags),
-        torch.log(mass).unsqueeze(-1),
+        known.mass,
         ((x - lifted(scene.bounds[:, 0] + script.box_offset[now])[owner])[:, 2:] / length),
     ]
     place = (x - centre) / spacing
-    geometry, there = _geometry(scene, script, now, units, k)
+    geometry, there = geometry_of(scene, script, now, units, known.layout)
     return Moment(scene, known, torch.cat(columns, -1), place, geometry, there)
 
 
@@ -179,43 +190,49 @@ def _in_mesh(scene: Scene) -> Tensor:
     return held
 
 
-def geometry_motion(scene: Scene, script: Script, start: int, stop: int) -> Tensor:
+def geometry_motion(script: Script, start: int | Tensor, stop: int | Tensor, known: Layout) -> Tensor:
     """How far obstacles and boxes move between two frames of the script [m], padded (B, G, 3): the box last."""
-    boxes = lifted(script.box_offset[stop] - script.box_offset[start])
-    solids = lifted(script.obstacle_position[stop] - script.obstacle_position[start])
-    return _rows_by_scene(scene, solids, boxes)[0]
+    boxes = lifted(at_frame(script.box_offset, stop) - at_frame(script.box_offset, start))
+    solids = lifted(at_frame(script.obstacle_position, stop) - at_frame(script.obstacle_position, start))
+    return known.by_scene(solids, boxes)[0]
 
 
-def _geometry(scene: Scene, script: Script, now: int, units: Units, k: int) -> tuple[Tensor, Tensor]:
-    length, dt = units.length[k], scene.frame_interval
-    box_of = group_of_row(scene.obstacle_ptr)
+def at_frame(values: Tensor, frame: int | Tensor) -> Tensor:
+    """Rows of a frame of a film (T, …), whose number may lie on the device and stay there."""
+    return values.index_select(0, frame.view(1))[0] if isinstance(frame, Tensor) else values[frame]
+
+
+def script_from(script: Script, first: int | Tensor, frames: int) -> Script:
+    """A script from its frame `first` on: all that is left, or, where that number lies on the device, so many frames more.
+
+    Where the script ends sooner, its last frame again.
+    """
+    if not isinstance(first, Tensor):
+        return script.starting_at(first)
+    rows = (first + torch.arange(frames + 1, device=first.device)).clamp(max=script.n_frames - 1)
+    return script._map(lambda _, x: x.index_select(0, rows))
+
+
+def geometry_of(scene: Scene, script: Script, now: int, units: Units, known: Layout) -> tuple[Tensor, Tensor]:
+    """Obstacles and the box at a frame of the script, (B, G, GEOMETRY_FEATURES), and which there are, (B, G)."""
+    k, dt = units.number(scene.domain), scene.frame_interval
+    length = units.length[k]
     centre = scene.bounds.mean(1) + script.box_offset[now]
     extent = lifted(scene.bounds[:, 1] - scene.bounds[:, 0]) / 2
-    at = lifted(script.obstacle_position[now] - centre[box_of]) / length
+    at = lifted(script.obstacle_position[now] - centre[known.owner]) / length
     ball = scene.obstacle_kind == Obstacle.BALL
     size = torch.where(ball.unsqueeze(-1), scene.obstacle_size[:, :1], lifted(scene.obstacle_size)) / length
     before, after = max(now - 1, 0), min(now + 1, script.n_frames - 1)
+    every = torch.arange(3, device=at.device)
 
-    def kinds(n: int, which: Tensor) -> Tensor:
-        return torch.nn.functional.one_hot(which, 3).to(at.dtype).reshape(n, 3)
+    def kinds(which: Tensor) -> Tensor:
+        return (which.unsqueeze(-1) == every).to(at.dtype)
 
-    solid = torch.cat([at, size, kinds(len(at), (~ball).to(torch.int64)), at.new_zeros((len(at), 6))], -1)
+    solid = torch.cat([at, size, kinds((~ball).to(torch.int64)), at.new_zeros((len(at), 6))], -1)
     walls = lifted((scene.wall >= Wall.FREE_SLIP).to(at.dtype).transpose(1, 2)).flatten(1)
     two = torch.full((scene.n_scenes,), 2, device=at.device)
-    box = torch.cat([torch.zeros_like(extent), extent / length, kinds(scene.n_scenes, two), walls], -1)
-    rows, there = _rows_by_scene(scene, solid, box)
+    box = torch.cat([torch.zeros_like(extent), extent / length, kinds(two), walls], -1)
+    rows, there = known.by_scene(solid, box)
     speed = units.speed[k] * dt
-    motion = [geometry_motion(scene, script, a, b) / speed for a, b in ((before, now), (now, after))]
+    motion = [geometry_motion(script, a, b, known) / speed for a, b in ((before, now), (now, after))]
     return torch.cat([rows, *motion], -1), there
-
-
-def _rows_by_scene(scene: Scene, solids: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows of obstacles (S, F) and of boxes (B, F) as a table (B, G, F), the box last, and which are there."""
-    sizes = counts(scene.obstacle_ptr)
-    widest = int(sizes.max()) if len(solids) else 0
-    slot = torch.arange(widest, device=boxes.device)
-    there = slot < sizes.unsqueeze(-1)
-    table = boxes.new_zeros((scene.n_scenes, widest, boxes.shape[-1]))
-    table[there] = solids.to(boxes.dtype)
-    always = torch.ones((scene.n_scenes, 1), dtype=torch.bool, device=boxes.device)
-    return torch.cat([table, boxes.unsqueeze(1)], 1), torch.cat([there, always], 1)

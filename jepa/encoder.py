@@ -102,8 +102,8 @@ class Encoder(nn.Module):
         scene = seen.scene
         if len(scene.edges):
             h = h + _mesh_messages(self.along_mesh, seen, h)
-        if scene.body_ptr[-1] > 0:
-            h = h + self.from_body(_body_mean(h, scene.body_id))
+        if seen.matter.bodies:
+            h = h + self.from_body(_body_mean(h, scene.body_id, seen.matter.bodies))
         return h
 
     def body(self, seen: Moment) -> Tensor:
@@ -155,9 +155,8 @@ def _mesh_messages(parts: nn.ModuleDict, seen: Moment, h_NC: Tensor) -> Tensor:
     return out
 
 
-def _body_mean(h_NC: Tensor, body_id: Tensor) -> Tensor:
-    """The mean over each node's body, zero for a node without one, (N, C)."""
-    n = int(body_id.max()) + 1
+def _body_mean(h_NC: Tensor, body_id: Tensor, n: int) -> Tensor:
+    """The mean over each node's body of n, zero for a node without one, (N, C)."""
     row = torch.where(body_id >= 0, body_id, n)
     total = h_NC.new_zeros((n + 1, h_NC.shape[-1])).index_add(0, row, h_NC)
     number = h_NC.new_zeros(n + 1).index_add(0, row, torch.ones_like(h_NC[:, 0]))

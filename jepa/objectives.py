@@ -57,7 +57,8 @@ def sigreg(z: Tensor, generator: torch.Generator, directions: int = 256) -> Tens
     t = torch.linspace(0, REACH, KNOTS, device=z.device)
     step = REACH / (KNOTS - 1)
     weight = torch.full_like(t, 2 * step)
-    weight[[0, -1]] = step
+    weight[0].fill_(step)
+    weight[-1].fill_(step)
     wave = along.unsqueeze(-1) * t
     bell = torch.exp(-t.square() / 2)
     off = (wave.cos().mean(0) - bell).square() + wave.sin().mean(0).square()

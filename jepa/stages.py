@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +13,16 @@ from torch.nn import functional as F
 from ..contracts import Frame, Script, Trajectory
 from ..surrogates._base import Learner
 from ..surrogates._embedding import lifted
+from ..surrogates._fixed_graph import Room
 from ..surrogates._one_step import pseudo_huber
 from ..surrogates._processes import drawn, everyone
+from ..surrogates._uniform import Table, Uniform
 from . import collapse, objectives
 from ._backbone import Tokens
 from ._future import latents_at
 from ._model import Jepa, Latent
-from ._moment import Moment
+from ._moment import Matter, Moment, script_from
+from ._uniform import matter_from, tables
 
 
 class Stage(Learner[Latent]):
@@ -75,24 +79,54 @@ class LatentStage(Stage):
 
     def loss(self, window: Trajectory, generator: torch.Generator) -> Tensor:
         """Mean squared error of predicted tokens over some leaps, and what keeps them from collapsing."""
+        return self.loss_of(window, self.model.backbone.matter(window.scene), generator, Tensor.tolist)
+
+    def loss_of(
+        self, window: Trajectory, matter: Matter, generator: torch.Generator, numbers: Callable[[Tensor], Sequence[Any]]
+    ) -> Tensor:
+        """The loss; `numbers` makes frames of leaps numbers, or leaves them on the device, which is then asked nothing."""
         s, b, scene = self.set, self.model.backbone, window.scene
         kept = (drawn(scene.n_scenes, len(s.parameters), generator) >= s.withheld).float()
-        now_frame = s.history - 1
+        frame = s.history - 1
         hidden = None
         if s.masking:
             hidden = drawn(scene.n_scenes, s.supernodes, generator) < s.masking
-        matter = b.matter(scene)
-        now = first = b.encode(b.moment(window, now_frame, matter), kept, hidden)
+        now = first = b.encode(b.moment(window, frame, matter), kept, hidden)
         total = first.latest.new_zeros(())
-        lengths = [int(torch.randint(1, s.stride + 1, (), generator=generator)) for _ in range(s.leaps)]
-        lengths[1:-1] = [s.stride] * (s.leaps - 2)
         aims = []
-        for k in lengths:
-            now = b.leap(now, scene, scene.script.starting_at(now_frame), k, kept)
-            now_frame += k
-            aims.append(self.aim(b.moment(window, now_frame, matter)))
+        for k in numbers(self.lengths(generator)):
+            script = script_from(scene.script, frame, s.stride)
+            now = b.leap(now, scene, script, k, kept, known=matter.layout)
+            frame = frame + k
+            aims.append(self.aim(b.moment(window, frame, matter)))
             total = total + F.mse_loss(now.latest, aims[-1]) / s.leaps
         return total + self.regulariser([first.latest, *([] if "ema" in self.parts else aims)], generator)
+
+    def lengths(self, generator: torch.Generator) -> Tensor:
+        """Frames of the leaps, (leaps,): whole strides, but for the first and the last, which are drawn."""
+        s = self.set
+        frames = torch.randint(1, s.stride + 1, (s.leaps,), generator=generator, device=generator.device)
+        frames[1:-1].fill_(s.stride)
+        return frames
+
+    # In calls of one shape, see surrogates/_captured_training.py
+
+    fixed_steps, looks = True, 1
+
+    @property
+    def captured(self) -> bool | None:
+        """The jepa's."""
+        return self.model.captured
+
+    def constants(self, films: Uniform) -> dict[str, Table]:
+        """The matter of all scenes of a training."""
+        return tables(self.model.backbone.matter(films.scene), films)
+
+    def loss_in_room(
+        self, window: Trajectory, held: Mapping[str, Tensor], room: Room, generator: torch.Generator
+    ) -> Tensor:
+        """As `loss`, asking the device nothing; there is no graph that a room could be too small for."""
+        return self.loss_of(window, matter_from(held, window.scene), generator, Tensor.unbind)
 
     def regulariser(self, found: list[Tensor], generator: torch.Generator) -> Tensor:
         """What keeps latents from collapsing, over those that get gradients."""
@@ -158,7 +192,7 @@ class ReadingStage(Stage):
             first = b.encode(start)
             script = scene.script.starting_at(s.history - 1)
             asked = list(zip(times, latents_at(b, first, scene, script, times), strict=True))
-            true = times[int(torch.randint(0, len(times), (), generator=generator))]
+            true = times[int(torch.randint(0, len(times), (), generator=generator, device=generator.device))]
             asked.append((true, b.encode(b.moment(window, s.history - 1 + true, start.matter))))
         nodes = start.packing.there.sum(-1)
         rows = (drawn(scene.n_scenes, s.read_nodes, generator) * nodes.unsqueeze(-1)).to(torch.int64)
@@ -167,9 +201,9 @@ class ReadingStage(Stage):
 
     def times(self, generator: torch.Generator) -> list[int]:
         """Frames after the start at which nodes are asked for, sorted, the early ones closer."""
-        draw = torch.rand(self.set.read_times, generator=generator)
+        draw = torch.rand(self.set.read_times, generator=generator, device=generator.device)
         # Squared: a share of each of the first frames is as large as that of many late ones, which are much alike.
-        spread = ((torch.arange(len(draw)) + draw) / len(draw)).square()
+        spread = ((torch.arange(len(draw), device=draw.device) + draw) / len(draw)).square()
         return sorted({max(1, round(float(u) * self.set.horizon)) for u in spread})
 
     def error(self, window: Trajectory, start: Moment, first: Tokens, z: Tokens, t: int, rows: Tensor) -> Tensor:

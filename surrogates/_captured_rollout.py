@@ -46,6 +46,8 @@ class InCalls(Learner[State]):
     """Whether the graphs of its states keep to the room that they have."""
     captured: bool | None = None
     """Whether to go in such calls where that can be; None: on a GPU."""
+    looks: int = 32
+    """Batches by which a training chooses the room of its graphs."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

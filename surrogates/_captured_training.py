@@ -28,8 +28,6 @@ from ._uniform import Table, Uniform
 if TYPE_CHECKING:
     from ._training import _Progress
 
-LOOKS = 32
-"""Batches by which a room is chosen."""
 TRIES = 12
 """Rooms looked at, each larger than the one before."""
 
@@ -44,6 +42,9 @@ class Shaped(Protocol):
     @property
     def fixed_steps(self) -> bool:
         """Whether it can."""
+
+    looks: int
+    """Batches by which a room is chosen: one where the loss has no graph that needs it."""
 
     def constants(self, films: Uniform) -> dict[str, Table]:
         """What a training knows of its scenes for good, looked up once."""
@@ -146,7 +147,7 @@ class InOneShape(Plain):
     def fitting(self) -> Room:
         """A room for the graphs of some batches, with something to spare."""
         with undrawn(self.generator):
-            batches = [self.draw() for _ in range(LOOKS)]
+            batches = [self.draw() for _ in range(self.model.looks)]
             room = Room.for_needs(0, 0, batches[0].device)
             for _ in range(TRIES):
                 for index in batches:

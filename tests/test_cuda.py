@@ -19,14 +19,16 @@ from hedgefox import surrogates
 from hedgefox.contracts import MisuseError, Trajectory, registry
 from hedgefox.datasets import Windows
 from hedgefox.jepa import planning
+from hedgefox.jepa.stages import ReadingStage
 from hedgefox.surrogates._captured import Captured
-from hedgefox.surrogates._captured_training import InOneShape, Plain
+from hedgefox.surrogates._captured_training import InOneShape, Plain, source_of
 from hedgefox.surrogates._message_passing import AtReceivers, EncodeProcessDecode
 from hedgefox.surrogates._neighbours import radius_graph
 from torch import Tensor
 
 from . import particles, sheets, solids
 from . import test_captured_training as lessons
+from . import test_jepa_steps as latents
 from . import test_sph_warp as water
 from .carried import FRAMES, carried
 
@@ -209,6 +211,50 @@ def test_training_steps_of_fixed_shape(device: str, name: str, monkeypatch: pyte
     assert got.call is not None
     assert (got.call.graph is not None) == (device == "cuda")
     assert not got.too_small()
+
+
+@pytest.mark.parametrize("kind", [*FILMS, "adrift"])
+@pytest.mark.parametrize("device", DEVICES)
+def test_latent_steps_of_fixed_shape(device: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On CUDA one graph a domain: loss and gradients of the plain path on the CPU, where nothing is drawn."""
+    film = latents.film_of(kind)
+    stage = latents.stage_of(film, stride=1, leaps=3, masking=0.0, withheld=0.0)
+    windows, there = Windows(film, stage.window), copy.deepcopy(stage).to(device)
+    right = Plain(stage, windows, 4, generator())
+    got = InOneShape(there, Windows(film.to(device), windows.length), 4, generator_on(device))
+    for _ in range(3):
+        index = right.draw()
+        monkeypatch.setattr(got, "draw", functools.partial(index.to, device))
+        stage.zero_grad()
+        there.zero_grad()
+        loss = stage.loss(windows.at(index), generator())
+        loss.backward()  # type: ignore[no-untyped-call]
+        close(got.add_gradients(1)[1], loss.detach(), 1e-4 * float(loss.detach()))
+        most = max(float(p.grad.abs().max()) for p in stage.parameters() if p.grad is not None)
+        for mine, its in zip(stage.parameters(), there.parameters(), strict=True):
+            assert its.grad is not None
+            close(its.grad, torch.zeros_like(mine) if mine.grad is None else mine.grad, 1e-3 * most)
+    assert got.call is not None
+    assert (got.call.graph is not None) == (device == "cuda")
+
+
+@pytest.mark.parametrize("kind", FILMS)
+@pytest.mark.parametrize("device", DEVICES)
+def test_stages_of_a_jepa_learn_on_the_device(device: str, kind: str) -> None:
+    """All that a stage draws is drawn there: leaps, what is hidden and withheld, times and nodes that are read."""
+    film = latents.film_of(kind).to(device)
+    for frozen in (None, True, False):
+        first = latents.stage_of(film.to("cpu"))
+        stage = first if frozen is None else ReadingStage(first.model, frozen)
+        stage = stage.to(device)
+        windows = Windows(film, stage.window)
+        losses = []
+        for _ in range(2):
+            drawn = generator_on(device)
+            source = source_of(stage, windows, 2, drawn)
+            losses.append([float(source.add_gradients(1)[1]) for _ in range(3)])
+        assert losses[0] == pytest.approx(losses[1], rel=1e-4), "the same again"
+        assert len(set(losses[0])) == 3
 
 
 @pytest.mark.parametrize("device", DEVICES)

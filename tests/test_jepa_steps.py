@@ -111,13 +111,13 @@ def test_what_is_drawn_is_felt() -> None:
     assert len(losses) == 6
 
 
-class Asked(TorchDispatchMode):
+class Asked(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes what would end a capture on a GPU: numbers read, shapes that depend on them, constants copied there from the host."""
 
     NAMES = ("lift_fresh", "_local_scalar", "nonzero", "masked_select", "unique", "repeat_interleave.Tensor")
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.found: list[str] = []
 
     def __torch_dispatch__(

@@ -23,7 +23,7 @@ from .test_browser_play import Opened, browser
 
 __all__ = ["browser"]
 pytestmark = pytest.mark.browser
-RECORDED = Path(__file__).parent.parent / "results" / "2026-11-22-quick-cpu"
+RECORDED = Path(__file__).parent / "records" / "quick-of-version-1"
 FILMS = {"fluid": particles, "cloth": sheets, "rigid": solids}
 EVIL = "<img src=x onerror=alert(1)><b>m</b>"
 PLAYER = "document.querySelector('#player > div').hedgefoxPlayer"

@@ -17,7 +17,7 @@ from hedgefox.bench.score import Score
 
 pytestmark = pytest.mark.browser
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-RECORDED = Path(__file__).parent.parent / "results" / "2026-11-22-quick-cpu"
+RECORDED = Path(__file__).parent / "records" / "quick-of-version-1"
 EVIL = "<img src=x onerror=alert(1)><b>m</b>"
 BODY = "document.querySelector('section.table:not([hidden]) tbody')"
 SHOWN = "[...document.querySelectorAll('table.board tbody tr')].filter(r => r.offsetParent !== null).length"

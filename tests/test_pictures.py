@@ -19,7 +19,7 @@ from hedgefox.contracts.curve import EXPECTED, Curve, line
 
 from .ballistic import BALLISTIC
 
-RECORDED = Path(__file__).parent.parent / "results" / "2026-11-22-quick-cpu"
+RECORDED = Path(__file__).parent / "records" / "quick-of-version-1"
 
 
 @pytest.fixture

@@ -166,7 +166,7 @@ def test_features_that_cannot_be_made_are_a_failure(
 
 
 def test_records_from_before_there_were_probes_are_read() -> None:
-    folder = Path(__file__).parents[1] / "results" / "2026-11-22-quick-cpu"
+    folder = Path(__file__).parent / "records" / "quick-of-version-1"
     old = records.read(folder)
     for later in ("probes", "training_data_seconds", "break_even"):
         for part in (old, *old["domains"], *old["speed"]):

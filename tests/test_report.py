@@ -25,8 +25,8 @@ from plotly.offline import get_plotlyjs
 
 from .runs import rewritten
 
-RECORDED = Path(__file__).parent.parent / "results" / "2026-11-22-quick-cpu"
-WITH_FILMS = RECORDED.with_name("2026-11-23-quick-cpu")
+RECORDED = Path(__file__).parent / "records" / "quick-of-version-1"
+WITH_FILMS = Path(__file__).parent.parent / "results" / "2026-11-23-quick-cpu"
 EVIL = "<script>alert(1)</script>"
 NEVER = ("<script>alert", "<img src=x", "nan,", "Infinity")
 VOID = ("meta", "link", "input", "br", "wbr")

@@ -27,7 +27,7 @@ from hedgefox.bench.show.things import Comparison, Dataset, Page, Results, Train
 from hedgefox.contracts import Trajectory
 
 ROOT = Path(hf.__file__).parent
-QUICK = ROOT / "results" / "2026-11-22-quick-cpu"
+QUICK = ROOT / "tests" / "records" / "quick-of-version-1"
 HOSTILE = "<script>alert(1)</script>|`\x1b[31m\n%{x}&amp;\u202e"
 
 

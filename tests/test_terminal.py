@@ -292,7 +292,7 @@ def test_nothing_is_drawn_where_nobody_watches(capfd: pytest.CaptureFixture[str]
 # -- tables ------------------------------------------------------------------------------------------------------------
 
 LONG = "jepa-supervised_specialist"
-BOARD = Path(__file__).resolve().parents[1] / "results" / "2026-11-22-quick-cpu"
+BOARD = Path(__file__).resolve().parent / "records" / "quick-of-version-1"
 
 
 def printed(width: int, show: Callable[[Any], None]) -> list[str]:

@@ -137,7 +137,7 @@ def test_without_constant_velocity_there_is_no_unit() -> None:
 
 
 def test_records_from_before_cards_said_what_was_learned_say_nothing_of_it() -> None:
-    results = Path(__file__).parents[1] / "results" / "2026-11-22-quick-cpu"
+    results = Path(__file__).parent / "records" / "quick-of-version-1"
     (scenes,) = read(results)
     assert {card.learned for card in scenes.cards.values()} == {()}
     assert {"jepa", "linear"} <= set(scenes.models())
